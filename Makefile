@@ -1,0 +1,95 @@
+# nsinit: logins that land in containers.
+#
+#   make                      build everything under build/
+#   make check                all tests (root; see README.md)
+#   make install DESTDIR= PREFIX=/usr
+#   make asan                 the unit tests under address and undefined-behaviour sanitizers
+#   make format / make lint
+
+PREFIX     ?= /usr
+SYSCONFDIR ?= /etc
+BINDIR     ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec/nsinit
+MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
+PAMDIR     ?= /lib/$(MULTIARCH)/security
+VERSION    := 0.1
+BUILD      ?= build
+PKG_CONFIG ?= pkg-config
+
+LIBS_CORE := libconfig json-c libcap libmnl
+ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(shell $(PKG_CONFIG) --exists $(LIBS_CORE) && echo yes),yes)
+$(error missing libraries: apt install pkg-config libpam0g-dev libconfig-dev libjson-c-dev libcap-dev libmnl-dev)
+endif
+endif
+
+WARN := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wconversion -Wno-sign-conversion -Wvla -Wstrict-prototypes \
+	-Wmissing-prototypes -Wpointer-arith -Wwrite-strings
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -ftrivial-auto-var-init=zero \
+	-fno-strict-aliasing -fvisibility=hidden -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+HARDEN := $(shell for f in $(HARDEN); do $(CC) -Werror -O2 $$f -c -x c /dev/null -o /dev/null 2>/dev/null && echo $$f; done)
+DEFS := -D_GNU_SOURCE -DNSINIT_VERSION='"$(VERSION)"' -DNSINIT_PROGRAM='"$(BINDIR)/nsinit"' \
+	-DNSINIT_INIT='"$(LIBEXECDIR)/nsinit-init"' -DNSINIT_POLICY='"$(SYSCONFDIR)/nsinit/nsinit.conf"'
+CFLAGS  ?= -O2 -g
+ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(DEFS) $(shell $(PKG_CONFIG) --cflags $(LIBS_CORE)) $(CFLAGS)
+LINK := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,--as-needed
+LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_CORE))
+
+CORE_SRC := $(wildcard libcore/*/*.c)
+CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
+NSINIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out nsinit/init.c,$(wildcard nsinit/*.c)))
+PROGRAMS := $(BUILD)/bin/nsinit $(BUILD)/bin/nsinit-init $(BUILD)/bin/pam_nsinit.so
+
+# V=1 shows the commands.
+ifneq ($(V),1)
+Q := @
+endif
+say = @echo '  $(1) $@'
+
+all: $(PROGRAMS)
+
+# Position-independent throughout: the library goes into a shared object and into PIE programs.
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,CC  )
+	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -MMD -MP -c $< -o $@
+
+$(BUILD)/libcore.a: $(CORE_OBJ)
+	$(call say,AR  )
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/bin/nsinit: $(NSINIT_OBJ) $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -pie $(LINK) $^ $(LIBS) -o $@
+
+$(BUILD)/bin/pam_nsinit.so: $(BUILD)/obj/pam_nsinit/pam_nsinit.o $(BUILD)/libcore.a pam_nsinit/pam_nsinit.map
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -shared $(LINK) -Wl,--version-script=pam_nsinit/pam_nsinit.map $(filter %.o %.a,$^) -lpam $(LIBS) -o $@
+
+# It runs inside containers of any kind: no library of theirs.
+$(BUILD)/bin/nsinit-init: $(BUILD)/obj/nsinit/init.o
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS)) -static -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $< -o $@
+
+install: all
+	install -D -m 0755 $(BUILD)/bin/nsinit $(DESTDIR)$(BINDIR)/nsinit
+	install -D -m 0755 $(BUILD)/bin/nsinit-init $(DESTDIR)$(LIBEXECDIR)/nsinit-init
+	install -D -m 0644 $(BUILD)/bin/pam_nsinit.so $(DESTDIR)$(PAMDIR)/pam_nsinit.so
+	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/nsinit
+	install -D -m 0644 etc/nsinit.conf.example $(DESTDIR)$(PREFIX)/share/doc/nsinit/nsinit.conf.example
+	install -D -m 0644 etc/container.json $(DESTDIR)$(PREFIX)/share/doc/nsinit/container.json
+	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/nsinit/README.md
+
+include tests/tests.mk
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PHONY: all install format clean

@@ -1,0 +1,392 @@
+#include "mount.h"
+
+#include "../base/cleanup.h"
+#include "../base/compat.h"
+#include "../base/io.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+/*
+ * Every path below is one into a tree that its owner may have prepared against us. It is resolved inside the
+ * tree, never through a symbolic link, and the mount goes onto the descriptor that the resolution gave.
+ */
+#define STRICT (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)
+
+struct ground {
+	int root;      /* the attached tree */
+	int home_tree; /* or -1 */
+	int devpts;    /* once mounted */
+	struct nsi_error *err;
+};
+
+int nsi_mount_private(struct nsi_error *err)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return nsi_fail(err, errno, "making private", "all mounts", NULL);
+	return 0;
+}
+
+int nsi_mount_slave(struct nsi_error *err)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
+		return nsi_fail(err, errno, "making slaves of", "all mounts", NULL);
+	return 0;
+}
+
+int nsi_mount_clone(int dirfd, const char *shown, int userns, unsigned attributes, int *ret_tree,
+	struct nsi_error *err)
+{
+	struct mount_attr attr = {.attr_set = attributes, .propagation = MS_PRIVATE};
+	cleanup_fd int tree = nsi_open_tree(
+		dirfd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+
+	if (tree < 0)
+		return nsi_fail(err, errno, "copying the mount of", shown, NULL);
+	/* The copy must be made private in the same step: as a peer of a shared host mount, what is mounted in it
+	 * would appear on the host. */
+	if (userns >= 0) {
+		attr.attr_set |= MOUNT_ATTR_IDMAP;
+		attr.userns_fd = (uint64_t)userns;
+	}
+	if (nsi_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr) < 0)
+		return nsi_fail(err, errno, "mapping the ids of the files in", shown,
+			errno == EINVAL || errno == EPERM || errno == EOPNOTSUPP
+				? "its filesystem, or one mounted below it, takes no id mapping (NFS and overlay do "
+				  "not); use ext4, xfs or btrfs, or userns = \"off\""
+				: NULL);
+	*ret_tree = nsi_take_fd(&tree);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ targets */
+
+static int fail_target(struct ground *g, int code, const char *target)
+{
+	return nsi_fail(g->err, code, "opening mount target", target,
+		code == ELOOP ? "it passes through a symbolic link; make it a real directory" : NULL);
+}
+
+/* Open directory `target`, making what is missing of it. */
+static int open_dir(struct ground *g, const char *target, int *ret_fd)
+{
+	cleanup_fd int dir = nsi_openat2(g->root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
+	char part[256];
+
+	if (dir < 0)
+		return fail_target(g, errno, "/");
+	while (*target) {
+		size_t len = strcspn(target, "/");
+		int next;
+
+		if (len == 0 || len >= sizeof(part)) {
+			if (len == 0) {
+				target++;
+				continue;
+			}
+			return fail_target(g, ENAMETOOLONG, target);
+		}
+		memcpy(part, target, len);
+		part[len] = '\0';
+		next = nsi_openat2(dir, part, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
+		if (next < 0 && errno == ENOENT) {
+			if (mkdirat(dir, part, 0755) < 0 && errno != EEXIST)
+				return nsi_fail(g->err, errno, "making directory", part, "in the container's root");
+			next = nsi_openat2(dir, part, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
+		}
+		if (next < 0)
+			return fail_target(g, errno, part);
+		close(dir);
+		dir = next;
+		target += len;
+	}
+	*ret_fd = nsi_take_fd(&dir);
+	return 0;
+}
+
+/* Open file `target`, making an empty one where there is none. */
+static int open_file(struct ground *g, const char *target, int *ret_fd)
+{
+	char parent[256];
+	int dir, fd, r;
+
+	fd = nsi_openat2(g->root, target, O_PATH | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	if (fd >= 0) {
+		*ret_fd = fd;
+		return 0;
+	}
+	snprintf(parent, sizeof(parent), "%s", target);
+	char *slash = strrchr(parent, '/');
+	*slash = '\0';
+	r = open_dir(g, parent, &dir);
+	if (r < 0)
+		return r;
+	fd = openat(dir, slash + 1, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd >= 0) {
+		close(fd);
+		fd = nsi_openat2(dir, slash + 1, O_PATH | O_CLOEXEC, 0, STRICT);
+	}
+	r = fd < 0 ? fail_target(g, errno, target) : 0;
+	close(dir);
+	if (r == 0)
+		*ret_fd = fd;
+	return r;
+}
+
+static int attach(struct ground *g, int mount_fd, int target_fd, const char *target)
+{
+	if (nsi_move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return nsi_fail(g->err, errno, "mounting on", target, NULL);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ operations */
+
+static int set_options(int fs, const char *options)
+{
+	char text[128], *save = NULL;
+
+	snprintf(text, sizeof(text), "%s", options ? options : "");
+	for (char *o = strtok_r(text, ",", &save); o; o = strtok_r(NULL, ",", &save)) {
+		char *value = strchr(o, '=');
+
+		if (value)
+			*value++ = '\0';
+		if (nsi_fsconfig(fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, o, value, 0) < 0)
+			return -errno;
+	}
+	return nsi_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ? -errno : 0;
+}
+
+static int new_filesystem(const char *type, const char *options, unsigned attributes, int *ret_mount)
+{
+	cleanup_fd int fs = nsi_fsopen(type, FSOPEN_CLOEXEC);
+	int r = fs < 0 ? -errno : set_options(fs, options);
+
+	if (r < 0)
+		return r;
+	int fd = nsi_fsmount(fs, FSMOUNT_CLOEXEC, attributes);
+	if (fd < 0)
+		return -errno;
+	*ret_mount = fd;
+	return 0;
+}
+
+static int do_filesystem(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int target = -1, made = -1;
+	int r = open_dir(g, op->target, &target);
+
+	if (r < 0)
+		return r;
+	r = new_filesystem(op->source, op->options, op->attributes, &made);
+	if (r < 0)
+		return nsi_fail(g->err, -r, "making a filesystem of type", op->source,
+			r == -EPERM ? "in a user namespace this needs NEWPID (proc) or NEWIPC (mqueue) too" : NULL);
+	r = attach(g, made, target, op->target);
+	if (r == 0 && strcmp(op->source, "devpts") == 0)
+		g->devpts = nsi_take_fd(&made);
+	return r;
+}
+
+/* A new sysfs shows the network namespace's devices and needs to own it; otherwise the host's is shown. */
+static int do_sysfs(struct ground *g, const struct nsi_op *op)
+{
+	struct mount_attr attr = {.attr_set = op->attributes};
+	cleanup_fd int target = -1, made = -1;
+	int r = open_dir(g, op->target, &target);
+
+	if (r < 0)
+		return r;
+	if (new_filesystem("sysfs", NULL, op->attributes, &made) < 0) {
+		made = nsi_open_tree(AT_FDCWD, "/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+		if (made < 0 || nsi_mount_setattr(made, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr) < 0)
+			return nsi_fail(g->err, errno, "binding", "/sys", NULL);
+	}
+	return attach(g, made, target, op->target);
+}
+
+static int bind_onto(struct ground *g, int source_dir, const char *source, unsigned flags, unsigned attributes,
+	int target, const char *shown)
+{
+	struct mount_attr attr = {.attr_set = attributes};
+	cleanup_fd int tree = nsi_open_tree(source_dir, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+
+	if (tree < 0)
+		return nsi_fail(g->err, errno, "binding", shown, NULL);
+	if (attributes && nsi_mount_setattr(tree, "", AT_EMPTY_PATH, &attr) < 0)
+		return nsi_fail(g->err, errno, "setting mount attributes of", shown, NULL);
+	return attach(g, tree, target, shown);
+}
+
+static int do_device(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int target = -1;
+	int r = open_file(g, op->target, &target);
+
+	return r < 0 ? r : bind_onto(g, AT_FDCWD, op->source, 0, op->attributes, target, op->target);
+}
+
+static int do_symlink(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int dev = nsi_openat2(g->root, "dev", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
+
+	if (dev < 0)
+		return fail_target(g, errno, "dev");
+	if (symlinkat(op->source, dev, strrchr(op->target, '/') + 1) < 0)
+		return nsi_fail(g->err, errno, "linking", op->target, NULL);
+	return 0;
+}
+
+static int do_tree(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int target = -1;
+
+	if (g->home_tree < 0)
+		return 0;
+	int r = open_dir(g, op->target, &target);
+	return r < 0 ? r : attach(g, g->home_tree, target, op->target);
+}
+
+/* The text goes to a file in our own tmpfs on /dev, and is bound from there: the image stays as it is. */
+static int do_file(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int target = -1, dir = -1, fd = -1;
+	const char *name = strrchr(op->target, '/') + 1;
+	int r = open_file(g, op->target, &target);
+
+	if (r == 0)
+		r = open_dir(g, "dev/.nsinit", &dir);
+	if (r < 0)
+		return r;
+	fd = openat(dir, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return nsi_fail(g->err, errno, "making", op->target, NULL);
+	r = nsi_write_full(fd, op->source, strlen(op->source));
+	if (r < 0)
+		return nsi_fail(g->err, -r, "writing", op->target, NULL);
+	return bind_onto(g, dir, name, 0, op->attributes, target, op->target);
+}
+
+/* -ENOENT without an error record where there is nothing. */
+static int open_existing(struct ground *g, const char *target, int *ret_fd)
+{
+	int fd = nsi_openat2(g->root, target, O_PATH | O_CLOEXEC, 0, STRICT);
+
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return -ENOENT;
+	if (fd < 0)
+		return fail_target(g, errno, target);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int do_readonly(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int target = -1;
+	int r = open_existing(g, op->target, &target);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return bind_onto(g, target, "", AT_EMPTY_PATH, op->attributes, target, op->target);
+}
+
+static int do_mask(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int target = -1, empty = -1;
+	struct stat st;
+	int r = open_existing(g, op->target, &target);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (fstat(target, &st) < 0)
+		return nsi_fail(g->err, errno, "masking", op->target, NULL);
+	if (!S_ISDIR(st.st_mode)) /* the host's null device: the container's own could be anything */
+		return bind_onto(g, AT_FDCWD, "/dev/null", 0, op->attributes, target, op->target);
+	r = new_filesystem("tmpfs", "mode=0555,size=4k", op->attributes, &empty);
+	return r < 0 ? nsi_fail(g->err, -r, "masking", op->target, NULL) : attach(g, empty, target, op->target);
+}
+
+static int do_op(struct ground *g, const struct nsi_op *op)
+{
+	switch (op->kind) {
+	case NSI_OP_FILESYSTEM:
+		return do_filesystem(g, op);
+	case NSI_OP_SYSFS:
+		return do_sysfs(g, op);
+	case NSI_OP_DEVICE:
+		return do_device(g, op);
+	case NSI_OP_SYMLINK:
+		return do_symlink(g, op);
+	case NSI_OP_TREE:
+		return do_tree(g, op);
+	case NSI_OP_FILE:
+		return do_file(g, op);
+	case NSI_OP_READONLY:
+		return do_readonly(g, op);
+	case NSI_OP_MASK:
+		return do_mask(g, op);
+	}
+	return nsi_fail(g->err, EINVAL, "carrying out", op->target, NULL);
+}
+
+/* pivot_root(".", ".") stacks the old root on the new one; detaching it leaves nothing of the host. */
+static int change_root(const struct nsi_plan *plan, int root_tree, struct nsi_error *err)
+{
+	struct mount_attr readonly = {.attr_set = MOUNT_ATTR_RDONLY};
+
+	if (plan->readonly_root && nsi_mount_setattr(root_tree, "", AT_EMPTY_PATH, &readonly) < 0)
+		return nsi_fail(err, errno, "making read-only", "the root directory", NULL);
+	if (fchdir(root_tree) < 0)
+		return nsi_fail(err, errno, "changing to", "the root directory", NULL);
+	if (nsi_pivot_root(".", ".") < 0)
+		return nsi_fail(err, errno, "pivoting to", "the root directory", NULL);
+	if (umount2(".", MNT_DETACH) < 0)
+		return nsi_fail(err, errno, "detaching", "the host's root directory", NULL);
+	if (chdir("/") < 0)
+		return nsi_fail(err, errno, "changing to", "/", NULL);
+	return 0;
+}
+
+int nsi_mount_plan(const struct nsi_plan *plan, int root_tree, int home_tree, int *ret_devpts,
+	struct nsi_error *err)
+{
+	struct ground g = {.root = root_tree, .home_tree = home_tree, .devpts = -1, .err = err};
+	cleanup_fd int here = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = nsi_mount_private(err);
+
+	if (r < 0)
+		return r;
+	/* Over "/" itself: the tree only has to be somewhere in this namespace, and this path cannot be raced. */
+	r = here < 0 ? nsi_fail(err, errno, "opening", "/", NULL) : attach(&g, root_tree, here, "/");
+	for (int i = 0; r == 0 && i < plan->n_ops; i++)
+		r = do_op(&g, &plan->ops[i]);
+	if (r == 0)
+		r = change_root(plan, root_tree, err);
+	if (r == 0) {
+		*ret_devpts = nsi_take_fd(&g.devpts);
+		return 0;
+	}
+	if (g.devpts >= 0)
+		close(g.devpts);
+	return r;
+}
+
+int nsi_mount_detached(int fd, int *ret_tree, struct nsi_error *err)
+{
+	int tree = nsi_open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+
+	if (tree < 0)
+		return nsi_fail(err, errno, "copying the mount of", "the container's devpts", NULL);
+	*ret_tree = tree;
+	return 0;
+}
+
+int nsi_mount_attach(int tree, const char *path, struct nsi_error *err)
+{
+	if (nsi_move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return nsi_fail(err, errno, "mounting on", path, NULL);
+	return 0;
+}

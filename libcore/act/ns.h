@@ -1,0 +1,20 @@
+/* Entering namespaces, and their id maps. Acts on the calling process. */
+#ifndef NSINIT_NS_H
+#define NSINIT_NS_H
+
+#include "../decide/plan.h"
+
+/*
+ * Enter `namespaces` of the process behind `pidfd` in one setns(2): all of them or none. With CLONE_NEWUSER the
+ * caller is then uid and gid 0 inside. Root and working directory become the container's. Single-threaded only.
+ */
+int nsi_enter(int pidfd, uint64_t namespaces, struct nsi_error *err);
+
+/* Write the id maps of process `pid`. Needs CAP_SETUID and CAP_SETGID over it, user_namespaces(7). */
+int nsi_write_idmaps(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err);
+
+/* A mount namespace of our own that still follows the host's mounts. *ret_old goes back with nsi_leave(). */
+int nsi_private_mounts(int *ret_old, struct nsi_error *err);
+int nsi_leave(int old_mount_namespace);
+
+#endif

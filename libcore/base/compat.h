@@ -1,0 +1,59 @@
+/* System calls that the C library of a supported release lacks, and their constants. The only syscall(). */
+#ifndef NSINIT_COMPAT_H
+#define NSINIT_COMPAT_H
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifndef MOUNT_ATTR_IDMAP
+#define MOUNT_ATTR_IDMAP 0x00100000
+#endif
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2)
+#endif
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+int nsi_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
+int nsi_open_tree(int dirfd, const char *path, unsigned flags);
+int nsi_move_mount(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
+int nsi_mount_setattr(int dirfd, const char *path, unsigned flags, struct mount_attr *attr);
+int nsi_fsopen(const char *fs, unsigned flags);
+int nsi_fsconfig(int fd, unsigned cmd, const char *key, const char *value, int aux);
+int nsi_fsmount(int fd, unsigned flags, unsigned attr);
+int nsi_pivot_root(const char *new_root, const char *put_old);
+int nsi_pidfd_open(pid_t pid);
+int nsi_pidfd_send_signal(int pidfd, int sig);
+int nsi_close_range(unsigned first, unsigned last, unsigned flags);
+int nsi_execveat(int fd, char *const argv[], char *const envp[]);
+
+/*
+ * clone3(2) without a new stack: returns twice, like fork(2). Only for single-threaded callers: another
+ * thread's C library locks would stay held in the child for ever. `ret_pidfd` may be NULL.
+ */
+pid_t nsi_clone3(uint64_t flags, int *ret_pidfd);
+
+/* Capability sets of the calling thread, bit N for capability N. */
+int nsi_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);
+
+/* A fresh anonymous session keyring: a join must not carry the caller's keys inside, keyctl(2). */
+int nsi_new_session_keyring(void);
+
+/*
+ * Ids of the calling thread by raw system calls. glibc's wrappers signal every other thread, nptl(7), and
+ * sshd must see exactly the calling thread changed.
+ */
+int nsi_setresuid(uid_t uid);
+int nsi_setresgid(gid_t gid);
+int nsi_setgroups(size_t n, const gid_t *gids);
+
+#endif

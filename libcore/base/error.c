@@ -1,0 +1,87 @@
+#include "error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Text that came from a file or a user goes into logs and terminals: nothing but printable bytes may pass. */
+static void copy_printable(char *dst, size_t size, const char *src)
+{
+	size_t i;
+
+	for (i = 0; src && src[i] && i + 1 < size; i++) {
+		unsigned char c = (unsigned char)src[i];
+		dst[i] = (c < 0x20 || c >= 0x7f) ? '?' : (char)c;
+	}
+	dst[i] = '\0';
+}
+
+static int fill(struct nsi_error *err, int code, const char *step, const char *object, const char *hint,
+	const char *cause)
+{
+	if (code <= 0)
+		code = EIO;
+	if (!err)
+		return -code;
+	memset(err, 0, sizeof(*err));
+	err->code = code;
+	err->exit_status = NSI_EXIT_FAILED;
+	copy_printable(err->step, sizeof(err->step), step);
+	copy_printable(err->object, sizeof(err->object), object);
+	copy_printable(err->cause, sizeof(err->cause), cause);
+	copy_printable(err->hint, sizeof(err->hint), hint);
+	return -code;
+}
+
+int nsi_fail(struct nsi_error *err, int code, const char *step, const char *object, const char *hint)
+{
+	/* strerrordesc_np() looks nothing up in a locale: it is safe inside a container. */
+	const char *cause = strerrordesc_np(code);
+
+	return fill(err, code, step, object, hint, cause ? cause : "unknown error");
+}
+
+int nsi_failf(struct nsi_error *err, int code, const char *step, const char *object, const char *hint,
+	const char *cause, ...)
+{
+	char text[sizeof(err->cause)];
+	va_list ap;
+
+	va_start(ap, cause);
+	vsnprintf(text, sizeof(text), cause, ap);
+	va_end(ap);
+	return fill(err, code, step, object, hint, text);
+}
+
+int nsi_fail_at(struct nsi_error *err, const char *file, int line, int column, const char *hint,
+	const char *cause, ...)
+{
+	char text[sizeof(err->cause)], where[sizeof(err->object)];
+	va_list ap;
+
+	va_start(ap, cause);
+	vsnprintf(text, sizeof(text), cause, ap);
+	va_end(ap);
+	if (line > 0 && column > 0)
+		snprintf(where, sizeof(where), "%s:%d:%d", file, line, column);
+	else if (line > 0)
+		snprintf(where, sizeof(where), "%s:%d", file, line);
+	else
+		snprintf(where, sizeof(where), "%s", file);
+	return fill(err, EINVAL, "reading", where, hint, text);
+}
+
+int nsi_error_reason(struct nsi_error *err, const char *reason)
+{
+	if (!err)
+		return -EIO;
+	snprintf(err->reason, sizeof(err->reason), "%s", reason);
+	return err->code > 0 ? -err->code : -EIO;
+}
+
+const char *nsi_error_text(const struct nsi_error *err, char *buf, size_t size)
+{
+	snprintf(buf, size, "%s %s: %s%s%s", err->step, err->object, err->cause, err->hint[0] ? "; " : "",
+		err->hint);
+	return buf;
+}

@@ -1,0 +1,308 @@
+#include "plan.h"
+
+#include "../base/compat.h"
+#include "../base/str.h"
+#include "../parse/accounts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RANGE_SIZE = 65536, TTY_GID = 5 };
+
+bool nsi_plan_wants_range(const struct nsi_spec *spec, const struct nsi_login *login)
+{
+	return (spec->namespaces & CLONE_NEWUSER) || (login && login->decision.userns == NSI_USERNS_AUTO);
+}
+
+/* ------------------------------------------------------------------ operations */
+
+static int add(struct nsi_plan *plan, enum nsi_op_kind kind, const char *source, const char *target,
+	const char *options, unsigned attributes)
+{
+	struct nsi_op *op = &plan->ops[plan->n_ops];
+
+	if (plan->n_ops == NSI_MAX_OPS || !nsi_copy(op->target, sizeof(op->target), target))
+		return -E2BIG;
+	op->kind = kind;
+	op->source = source;
+	op->options = options;
+	op->attributes = attributes;
+	plan->n_ops++;
+	return 0;
+}
+
+static void add_standard_mounts(struct nsi_plan *plan)
+{
+	static const char *const devices[] = {"null", "zero", "full", "random", "urandom", "tty", NULL};
+	static const char *const device_paths[] = {
+		"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"};
+	static const char *const links[][2] = {{"/proc/self/fd", "dev/fd"}, {"/proc/self/fd/0", "dev/stdin"},
+		{"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"}, {"pts/ptmx", "dev/ptmx"}};
+	const unsigned inert = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	char target[64];
+
+	add(plan, NSI_OP_FILESYSTEM, "proc", "proc", NULL, inert);
+	add(plan, NSI_OP_SYSFS, "sysfs", "sys", NULL, inert | MOUNT_ATTR_RDONLY);
+	add(plan, NSI_OP_FILESYSTEM, "tmpfs", "dev", "mode=0755,size=1m", MOUNT_ATTR_NOSUID);
+	add(plan, NSI_OP_FILESYSTEM, "devpts", "dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5",
+		MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	add(plan, NSI_OP_FILESYSTEM, "tmpfs", "dev/shm", "mode=1777,size=64m", inert);
+	if (plan->confine.namespaces & CLONE_NEWIPC)
+		add(plan, NSI_OP_FILESYSTEM, "mqueue", "dev/mqueue", NULL, inert);
+	for (size_t i = 0; devices[i]; i++) {
+		snprintf(target, sizeof(target), "dev/%s", devices[i]);
+		add(plan, NSI_OP_DEVICE, device_paths[i], target, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+	}
+	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+		add(plan, NSI_OP_SYMLINK, links[i][0], links[i][1], NULL, 0);
+}
+
+/* What root inside could otherwise use against the host, or read about it. */
+static void add_hidden_paths(struct nsi_plan *plan)
+{
+	static const char *const readonly[] = {
+		"proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger", ".nspid", "container.json"};
+	static const char *const masked[] = {"proc/acpi", "proc/asound", "proc/kcore", "proc/keys",
+		"proc/latency_stats", "proc/timer_list", "proc/timer_stats", "proc/sched_debug", "proc/scsi",
+		"sys/firmware"};
+
+	for (size_t i = 0; i < sizeof(readonly) / sizeof(readonly[0]); i++)
+		add(plan, NSI_OP_READONLY, NULL, readonly[i], NULL, MOUNT_ATTR_RDONLY);
+	for (size_t i = 0; i < sizeof(masked) / sizeof(masked[0]); i++)
+		add(plan, NSI_OP_MASK, NULL, masked[i], NULL, MOUNT_ATTR_RDONLY);
+}
+
+static char *own(struct nsi_plan *plan, char *text)
+{
+	for (size_t i = 0; i < sizeof(plan->texts) / sizeof(plan->texts[0]); i++) {
+		if (!plan->texts[i]) {
+			plan->texts[i] = text;
+			break;
+		}
+	}
+	return text;
+}
+
+__attribute__((format(printf, 3, 4))) static int add_file(
+	struct nsi_plan *plan, const char *target, const char *format, ...)
+{
+	char *text = NULL;
+	va_list ap;
+
+	va_start(ap, format);
+	int n = vasprintf(&text, format, ap);
+	va_end(ap);
+	if (n < 0)
+		return -ENOMEM;
+	return add(plan, NSI_OP_FILE, own(plan, text), target, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+}
+
+/* A colon or a line end would make other fields of it. */
+static const char *field(const char *text)
+{
+	return strpbrk(text, ":\n") ? "" : text;
+}
+
+static int add_accounts(struct nsi_plan *plan, const struct nsi_user *user, const struct nsi_image *image)
+{
+	const char *passwd = image->passwd, *group = image->group;
+	struct nsi_account found;
+	gid_t gid;
+	int r = 0;
+
+	if (!passwd)
+		passwd = "root:x:0:0:root:/root:/bin/sh\n";
+	if (!group)
+		group = "root:x:0:\ntty:x:5:\n";
+	/* Both ways: another's name on our uid, or our name on another uid, is not this user. */
+	if (!nsi_passwd_find(passwd, user->name, 0, &found) || found.uid != user->uid)
+		r = add_file(plan, "etc/passwd", "%s:x:%u:%u:%s:%s:%s\n%s", user->name, (unsigned)user->uid,
+			(unsigned)user->gid, field(user->gecos), field(user->home), field(user->shell), passwd);
+	if (r == 0 && !nsi_group_find(group, NULL, user->gid, &gid))
+		r = add_file(plan, "etc/group", "%s%s:x:%u:\n", group, user->name, (unsigned)user->gid);
+	return r;
+}
+
+/* ------------------------------------------------------------------ identity */
+
+int nsi_idmap_make(uint32_t range, const uint32_t *same, int n, struct nsi_idmap map[NSI_MAX_IDMAP])
+{
+	uint32_t next = 0;
+	int used = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (same[i] < RANGE_SIZE && same[i] > next)
+			map[used++] = (struct nsi_idmap){next, range + next, same[i] - next};
+		else if (same[i] >= RANGE_SIZE && next < RANGE_SIZE) {
+			map[used++] = (struct nsi_idmap){next, range + next, RANGE_SIZE - next};
+			next = RANGE_SIZE;
+		}
+		map[used++] = (struct nsi_idmap){same[i], same[i], 1};
+		if (same[i] < RANGE_SIZE)
+			next = same[i] + 1;
+	}
+	if (next < RANGE_SIZE)
+		map[used++] = (struct nsi_idmap){next, range + next, RANGE_SIZE - next};
+	return used;
+}
+
+bool nsi_idmap_same(const struct nsi_idmap *map, int n, uint32_t id)
+{
+	for (int i = 0; i < n; i++)
+		if (id >= map[i].outside && id - map[i].outside < map[i].count)
+			return map[i].inside == map[i].outside;
+	return false;
+}
+
+static void plan_ids(struct nsi_ids *ids, const struct nsi_login *login, uint32_t range)
+{
+	if (!login) {
+		ids->n_uids = nsi_idmap_make(range, NULL, 0, ids->uids);
+		ids->n_gids = nsi_idmap_make(range, NULL, 0, ids->gids);
+		return;
+	}
+	/* sshd chowns the terminal to the login uid and the host's tty group, and drops to uid and gid. */
+	uint32_t uid = login->user.uid, gid = login->user.gid;
+	uint32_t gids[2] = {gid < TTY_GID ? gid : TTY_GID, gid < TTY_GID ? TTY_GID : gid};
+
+	ids->n_uids = nsi_idmap_make(range, &uid, 1, ids->uids);
+	ids->n_gids = nsi_idmap_make(range, gids, gid == TTY_GID ? 1 : 2, ids->gids);
+}
+
+static int resolve_group(const char *text, const struct nsi_image *image, gid_t *ret_gid, struct nsi_error *err)
+{
+	unsigned long long number;
+
+	if (nsi_parse_number(text, 0, 4294967294ULL, &number)) {
+		*ret_gid = (gid_t)number;
+		return 0;
+	}
+	if (image->group && nsi_group_find(image->group, text, 0, ret_gid))
+		return 0;
+	nsi_failf(err, ENOENT, "resolving group", text, NULL, "not in the container's /etc/group");
+	return nsi_error_reason(err, "spec");
+}
+
+int nsi_resolve_user(const char *text, const struct nsi_image *image, uid_t *ret_uid, gid_t *ret_gid,
+	struct nsi_error *err)
+{
+	unsigned long long number;
+	struct nsi_account found = {0};
+	char name[64];
+	bool known;
+
+	if (!nsi_copy(name, sizeof(name), text))
+		return nsi_failf(err, EINVAL, "resolving user", text, NULL, "longer than 63 characters");
+	char *group = strchr(name, ':');
+	if (group)
+		*group++ = '\0';
+	if (nsi_parse_number(name, 0, 4294967294ULL, &number)) {
+		known = image->passwd && nsi_passwd_find(image->passwd, NULL, (uid_t)number, &found);
+		*ret_uid = (uid_t)number;
+	} else {
+		known = image->passwd && nsi_passwd_find(image->passwd, name, 0, &found);
+		if (!known) {
+			nsi_failf(err, ENOENT, "resolving user", name, NULL, "not in the container's /etc/passwd");
+			return nsi_error_reason(err, "spec");
+		}
+		*ret_uid = found.uid;
+	}
+	*ret_gid = known ? found.gid : 0;
+	return group ? resolve_group(group, image, ret_gid, err) : 0;
+}
+
+/* ------------------------------------------------------------------ the whole */
+
+static int copy_environment(struct nsi_plan *plan, const struct nsi_spec *spec)
+{
+	size_t n = 0;
+
+	while (spec->environment[n])
+		n++;
+	plan->environment = calloc(n + 1, sizeof(char *));
+	if (!plan->environment)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		plan->environment[i] = strdup(spec->environment[i]);
+		if (!plan->environment[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, const struct nsi_image *image,
+	struct nsi_error *err)
+{
+	const struct nsi_decision *d = &login->decision;
+	int r = 0;
+
+	if (d->home == NSI_HOME_BIND) {
+		if (login->user.home[0] != '/' || !login->user.home[1] ||
+			!nsi_copy(plan->home, sizeof(plan->home), login->user.home))
+			return nsi_failf(err, EINVAL, "planning the home directory", login->user.home,
+				"set home = \"none\" in the rule", "not a path that can be bound");
+		r = add(plan, NSI_OP_TREE, NULL, plan->home + 1, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	}
+	if (r == 0 && d->accounts == NSI_ACCOUNTS_AUTO)
+		r = add_accounts(plan, &login->user, image);
+	if (r == 0 && !image->hosts)
+		r = add_file(plan, "etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t%s\n",
+			plan->hostname[0] ? plan->hostname : "container");
+	if (r == 0 && d->dns == NSI_DNS_HOST)
+		r = add_file(plan, "etc/resolv.conf", "%s",
+			image->host_resolv_conf ? image->host_resolv_conf : "");
+	return r < 0 ? nsi_fail(err, -r, "planning", d->rootfs, NULL) : 0;
+}
+
+int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, const struct nsi_image *image,
+	uint32_t range, struct nsi_plan **ret_plan, struct nsi_error *err)
+{
+	struct nsi_plan *plan = calloc(1, sizeof(*plan));
+	int r;
+
+	if (!plan)
+		return nsi_fail(err, ENOMEM, "planning", "container", NULL);
+	plan->confine.namespaces = spec->namespaces;
+	plan->confine.capabilities = spec->capabilities;
+	strcpy(plan->confine.working_dir, spec->working_dir);
+	strcpy(plan->hostname, spec->hostname);
+	plan->network = spec->network;
+	plan->readonly_root = spec->readonly_fs;
+	plan->loopback = (spec->namespaces & CLONE_NEWNET) != 0;
+	if (nsi_plan_wants_range(spec, login)) {
+		plan->confine.namespaces |= CLONE_NEWUSER;
+		plan_ids(&plan->confine.ids, login, range);
+	}
+	add_standard_mounts(plan);
+	add_hidden_paths(plan);
+	r = copy_environment(plan, spec);
+	if (r < 0)
+		nsi_fail(err, -r, "planning", "environment", NULL);
+	if (r == 0 && login && !(spec->namespaces & CLONE_NEWPID))
+		r = nsi_failf(err, EINVAL, "planning", "container.json", "add \"NEWPID\" to \"namespaces\"",
+			"a login container needs NEWPID, so that nothing of it outlives it");
+	if (r == 0 && login)
+		r = plan_login(plan, login, image, err);
+	if (r == 0 && !login && spec->user[0])
+		r = nsi_resolve_user(spec->user, image, &plan->confine.uid, &plan->confine.gid, err);
+	if (r < 0) {
+		nsi_plan_free(plan);
+		return r;
+	}
+	*ret_plan = plan;
+	return 0;
+}
+
+void nsi_plan_free(struct nsi_plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t i = 0; plan->environment && plan->environment[i]; i++)
+		free(plan->environment[i]);
+	free(plan->environment);
+	for (size_t i = 0; i < sizeof(plan->texts) / sizeof(plan->texts[0]); i++)
+		free(plan->texts[i]);
+	free(plan);
+}

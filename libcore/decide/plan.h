@@ -1,0 +1,98 @@
+/*
+ * The plan: everything of a container decided before the first process of it exists. Plain data, no pointers
+ * into the spec; what executes it parses nothing.
+ */
+#ifndef NSINIT_PLAN_H
+#define NSINIT_PLAN_H
+
+#include "../parse/spec.h"
+
+struct nsi_idmap {
+	uint32_t inside, outside, count; /* user_namespaces(7) */
+};
+
+enum { NSI_MAX_IDMAP = 6 };
+
+struct nsi_ids {
+	int n_uids, n_gids;
+	struct nsi_idmap uids[NSI_MAX_IDMAP], gids[NSI_MAX_IDMAP];
+};
+
+/* What confines pid 1, and any process that joins, in the same way. A plain value: it crosses sockets. */
+struct nsi_confinement {
+	uint64_t namespaces;   /* CLONE_NEW*: those that the container has of its own */
+	uint64_t capabilities; /* the bounding set, and what uid 0 holds */
+	struct nsi_ids ids;    /* meaningful with CLONE_NEWUSER */
+	uid_t uid;             /* inside */
+	gid_t gid;
+	char working_dir[1024];
+};
+
+enum nsi_op_kind {
+	NSI_OP_FILESYSTEM, /* a new filesystem of type `source` with `options`, on directory `target` */
+	NSI_OP_SYSFS,      /* the same for sysfs, or the host's where the kernel refuses a new one */
+	NSI_OP_DEVICE,     /* the host's device node `source`, on a new file `target` */
+	NSI_OP_SYMLINK,    /* `target` -> `source` */
+	NSI_OP_TREE,       /* the tree that the parent passed as its second one, on directory `target` */
+	NSI_OP_FILE,       /* a file with the text `source`, on file `target` */
+	NSI_OP_READONLY,   /* `target` over itself, read-only; nothing where it does not exist */
+	NSI_OP_MASK,       /* nothing to be seen at `target`; nothing where it does not exist */
+};
+
+struct nsi_op {
+	enum nsi_op_kind kind;
+	unsigned attributes; /* MOUNT_ATTR_* */
+	char target[256];    /* relative to the root directory */
+	const char *source;  /* a constant, or owned by the plan */
+	const char *options; /* "key=value,key"; NULL: none */
+};
+
+enum { NSI_MAX_OPS = 64 };
+
+struct nsi_plan {
+	struct nsi_confinement confine;
+	char hostname[65];
+	struct nsi_network network;
+	bool readonly_root;
+	bool loopback;               /* bring lo up: the network namespace is new */
+	char home[256];              /* host directory to be bound at the same path; "": none */
+	char **environment;          /* NULL-terminated, owned */
+	struct nsi_op ops[NSI_MAX_OPS];
+	int n_ops;
+	char *texts[4]; /* sources that are owned */
+};
+
+/* The texts of the image that a plan depends on; NULL where the file does not exist. */
+struct nsi_image {
+	char *passwd, *group, *hosts;
+	char *host_resolv_conf; /* the host's, for dns = "host" */
+};
+
+/* A login's part in the plan; NULL for `nsinit exec`. */
+struct nsi_login {
+	struct nsi_user user;
+	struct nsi_decision decision;
+};
+
+/*
+ * `range` is the first of 65536 host ids that belong to this container alone; it is used with a user namespace.
+ * No side effects.
+ */
+int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, const struct nsi_image *image,
+	uint32_t range, struct nsi_plan **ret_plan, struct nsi_error *err);
+void nsi_plan_free(struct nsi_plan *plan);
+
+/* Whether the container needs a range of ids. */
+bool nsi_plan_wants_range(const struct nsi_spec *spec, const struct nsi_login *login);
+
+/* Ids 0..65535 onto `range`, with the ids of `same` (n of them, ascending, distinct) mapped to themselves. */
+int nsi_idmap_make(uint32_t range, const uint32_t *same, int n, struct nsi_idmap map[NSI_MAX_IDMAP]);
+
+/* Whether host id `id` has the same number inside. */
+bool nsi_idmap_same(const struct nsi_idmap *map, int n, uint32_t id);
+
+/* "USER[:GROUP]", names taken from the image. */
+int nsi_resolve_user(const char *text, const struct nsi_image *image, uid_t *ret_uid, gid_t *ret_gid,
+	struct nsi_error *err);
+
+#endif

@@ -1,0 +1,132 @@
+/*
+ * libcore: user logins in containers. The one header for those who use the library.
+ *
+ * A login, in the order of the calls:
+ *
+ *     nsi_policy_load()      read /etc/nsinit/nsinit.conf
+ *     nsi_policy_decide()    which rule holds for the user: the host, a refusal, or a container
+ *     nsi_session_open()     spawn that container, or find it live; the session is now counted
+ *     nsi_session_terminal() put the container's terminals over /dev/pts of this process
+ *     nsi_session_join()     in a forked child: enter it, confined; there is no way back
+ *     nsi_session_close()    the session has ended
+ *
+ * Conventions. A function returns 0, or a negative errno value with *err filled; outputs ("ret_") are written
+ * only on success. The library prints nothing, logs nothing, never exits and keeps no global state. Strings
+ * are copied. Destructors accept NULL.
+ */
+#ifndef NSINIT_H
+#define NSINIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Exit statuses of `nsinit` itself, as env(1) and the container engines have them. */
+enum {
+	NSI_EXIT_FAILED = 125,         /* nsinit could not do it */
+	NSI_EXIT_NOT_EXECUTABLE = 126, /* the command was found but could not be run */
+	NSI_EXIT_NOT_FOUND = 127,      /* the command was not found */
+};
+
+/* What failed. `object` names the file with line and column where they are known. All text is printable ASCII. */
+struct nsi_error {
+	int code;          /* an errno value, > 0 */
+	int exit_status;   /* what a command line program should exit with */
+	char reason[32];   /* a stable word for logs: "policy", "spec", "rootfs", "spawn", "join", ... */
+	char step[64];     /* what was being done: "mounting" */
+	char object[512];  /* to what: "/proc" */
+	char cause[384];   /* why it failed */
+	char hint[384];    /* the remedy; may be empty */
+};
+
+/* "step object: cause; hint" in `buf`, which it returns. */
+const char *nsi_error_text(const struct nsi_error *err, char *buf, size_t size);
+
+/* Who logs in, from the host's name services. */
+struct nsi_user {
+	char name[256];
+	uid_t uid;
+	gid_t gid;
+	gid_t groups[256]; /* all groups, the primary one too */
+	int n_groups;
+	char gecos[256];
+	char home[1024];
+	char shell[256];
+};
+
+/* Look `name` up by NSS. -ENOENT: no such user. Unprivileged; may load NSS modules into this process. */
+int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err);
+
+struct nsi_policy;
+
+/* Parse the policy. The file and every directory above it must be root's and writable by nobody else. */
+int nsi_policy_load(const char *path, struct nsi_policy **ret_policy, struct nsi_error *err);
+void nsi_policy_free(struct nsi_policy *policy);
+
+enum nsi_verdict {
+	NSI_STAY,      /* a login on the host */
+	NSI_DENY,      /* refused; `text` is for the user */
+	NSI_CONTAINER, /* into the container of `rootfs` */
+};
+
+enum nsi_userns { NSI_USERNS_AUTO, NSI_USERNS_OFF };
+enum nsi_home { NSI_HOME_BIND, NSI_HOME_NONE };
+enum nsi_accounts { NSI_ACCOUNTS_AUTO, NSI_ACCOUNTS_IMAGE };
+enum nsi_dns { NSI_DNS_IMAGE, NSI_DNS_HOST };
+
+enum { NSI_LIFETIME_FOREVER = -1, NSI_LIFETIME_LAST_SESSION = 0 };
+
+/* What the policy says of a user. A plain value: it also travels to the supervisor as it is. */
+struct nsi_decision {
+	enum nsi_verdict verdict;
+	int line;          /* of the rule in the policy file; 0 for `unmapped` */
+	int lifetime;      /* NSI_LIFETIME_*, or seconds that an empty container is kept */
+	enum nsi_userns userns;
+	enum nsi_home home;
+	enum nsi_accounts accounts;
+	enum nsi_dns dns;
+	char rootfs[1024]; /* expanded, absolute */
+	char text[256];    /* why, in a sentence */
+};
+
+int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
+	struct nsi_decision *ret_decision, struct nsi_error *err);
+
+struct nsi_session;
+
+/*
+ * Have the decided container live and this process counted as a session in it, until nsi_session_close() or
+ * until the process ends, whatever way. Starts a supervisor where none runs. Needs root (CAP_SYS_ADMIN).
+ * Takes at most about 20 s. The session's descriptors are close-on-exec.
+ */
+int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *decision,
+	struct nsi_session **ret_session, struct nsi_error *err);
+
+/*
+ * Move this process to a mount namespace of its own, a slave of the present one, in which the container's
+ * devpts covers /dev/pts: terminals allocated from now on are the container's. Undone by nsi_session_close().
+ */
+int nsi_session_terminal(struct nsi_session *session, struct nsi_error *err);
+
+/*
+ * Enter the container, confined as its pid 1 is: namespaces, groups, bounding set, keyring. To be called as
+ * root in a forked, single-threaded child that has already dropped its supplementary groups to the user's.
+ * The caller stays uid 0 of the container (its own uid 0 of the user namespace, where there is one) and is
+ * expected to drop to the user's uid next. On failure the process may be half-way: the caller must _exit().
+ */
+int nsi_session_join(struct nsi_session *session, struct nsi_error *err);
+
+/* Environment entry `i` ("NAME=value") that container.json sets for logins; NULL past the end. */
+const char *nsi_session_env(const struct nsi_session *session, size_t i);
+
+/* End the session, undo what nsi_session_terminal() did, and free it. */
+void nsi_session_close(struct nsi_session *session);
+
+/* Only drop this process's hold on it (descriptors, memory), as a forked copy must. */
+void nsi_session_free(struct nsi_session *session);
+
+#pragma GCC visibility pop
+
+#endif

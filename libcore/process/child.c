@@ -1,0 +1,150 @@
+#include "child.h"
+
+#include "../act/tty.h"
+#include "../base/compat.h"
+#include "../base/io.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum { SYNC_DEADLINE_MS = 30000 };
+
+int nsi_sync_send(int sync, enum nsi_sync kind, pid_t pid, const int *fds, int n_fds)
+{
+	struct nsi_sync_record record = {.kind = kind, .pid = pid};
+
+	return nsi_send(sync, &record, sizeof(record), fds, n_fds);
+}
+
+int nsi_sync_expect(int sync, enum nsi_sync kind, struct nsi_sync_record *ret, int fds[], struct nsi_error *err)
+{
+	ssize_t n = nsi_receive(sync, ret, sizeof(*ret), fds, SYNC_DEADLINE_MS);
+
+	if (n < 0)
+		return nsi_fail(err, (int)-n, "waiting for", "the container's process", NULL);
+	if (n == 0)
+		return nsi_failf(err, EPIPE, "waiting for", "the container's process", NULL, "it ended without a word");
+	if (n != (ssize_t)sizeof(*ret))
+		return nsi_failf(err, EPROTO, "waiting for", "the container's process", NULL, "short record");
+	if (ret->kind == NSI_SYNC_ERROR) {
+		if (err)
+			*err = ret->err;
+		return ret->err.code > 0 ? -ret->err.code : -EIO;
+	}
+	if (ret->kind != kind)
+		return nsi_failf(err, EPROTO, "waiting for", "the container's process", NULL, "unexpected record");
+	return 0;
+}
+
+void nsi_child_fail(int sync, const struct nsi_error *err)
+{
+	struct nsi_sync_record record = {.kind = NSI_SYNC_ERROR, .err = *err};
+
+	nsi_send(sync, &record, sizeof(record), NULL, 0);
+	_exit(err->exit_status);
+}
+
+static void reset_signals(void)
+{
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	for (int sig = 1; sig < NSIG; sig++)
+		sigaction(sig, &dfl, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static int set_stdio(const struct nsi_exec *exec, int slave, struct nsi_error *err)
+{
+	int from[3];
+
+	/* Out of the way first: a wanted descriptor may itself be 0, 1 or 2. */
+	for (int i = 0; i < 3; i++) {
+		from[i] = fcntl(slave >= 0 ? slave : exec->stdio[i], F_DUPFD_CLOEXEC, 10);
+		if (from[i] < 0)
+			return nsi_fail(err, errno, "passing on", "standard input and output", NULL);
+	}
+	for (int i = 0; i < 3; i++)
+		if (dup2(from[i], i) < 0)
+			return nsi_fail(err, errno, "passing on", "standard input and output", NULL);
+	return slave >= 0 ? nsi_tty_control(0, err) : 0;
+}
+
+static const char *search_path(char *const *env)
+{
+	for (; *env; env++)
+		if (strncmp(*env, "PATH=", 5) == 0)
+			return *env + 5;
+	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+/* Returns the errno value that describes the failure best. */
+static int execute_by_path(const struct nsi_exec *exec)
+{
+	const char *name = exec->argv[0];
+	int best = ENOENT;
+
+	if (strchr(name, '/')) {
+		execve(name, exec->argv, exec->env);
+		return errno;
+	}
+	for (const char *dir = search_path(exec->env); *name && *dir;) {
+		size_t len = strcspn(dir, ":");
+		char path[4096];
+
+		/* An empty or relative element would search the working directory. */
+		if (dir[0] == '/' && len + strlen(name) + 2 <= sizeof(path)) {
+			snprintf(path, sizeof(path), "%.*s/%s", (int)len, dir, name);
+			execve(path, exec->argv, exec->env);
+			if (errno != ENOENT && errno != ENOTDIR)
+				best = errno;
+		}
+		dir += len + (dir[len] == ':');
+	}
+	return best;
+}
+
+static void fail_execution(const struct nsi_exec *exec, int code, struct nsi_error *err)
+{
+	bool missing = code == ENOENT || code == ENOTDIR;
+
+	nsi_fail(err, code, "executing", exec->argv[0],
+		code == ENOEXEC ? "it is neither a program of this architecture nor a script with #!"
+				: missing ? "not found in the container"
+					  : NULL);
+	nsi_error_reason(err, "exec");
+	err->exit_status = missing ? NSI_EXIT_NOT_FOUND : NSI_EXIT_NOT_EXECUTABLE;
+}
+
+void nsi_child_run(const struct nsi_exec *exec, int slave, int sync, const int *fds, int n_fds)
+{
+	struct nsi_sync_record record;
+	struct nsi_error err = {0};
+	int none[NSI_MAX_FDS];
+	int code;
+
+	reset_signals();
+	setsid();
+	if (set_stdio(exec, slave, &err) < 0)
+		nsi_child_fail(sync, &err);
+	nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	/* After the last change of credentials, which would clear it. A parent that is gone already shows as end of
+	 * file below. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (nsi_sync_send(sync, NSI_SYNC_READY, 0, fds, n_fds) < 0 ||
+		nsi_sync_expect(sync, NSI_SYNC_GO, &record, none, &err) < 0)
+		_exit(NSI_EXIT_FAILED);
+	if (exec->image >= 0) {
+		nsi_execveat(exec->image, exec->argv, exec->env);
+		code = errno;
+	} else {
+		code = execute_by_path(exec);
+	}
+	fail_execution(exec, code, &err);
+	nsi_child_fail(sync, &err);
+}

@@ -1,0 +1,22 @@
+/* Everything between the last fork and the exec. */
+#ifndef NSINIT_CHILD_H
+#define NSINIT_CHILD_H
+
+#include "exec.h"
+
+/* Send a record, with descriptors. 0 or -errno. */
+int nsi_sync_send(int sync, enum nsi_sync kind, pid_t pid, const int *fds, int n_fds);
+
+/* Expect a record of `kind`; an ERROR record becomes *err, and so does end of file. */
+int nsi_sync_expect(int sync, enum nsi_sync kind, struct nsi_sync_record *ret, int fds[], struct nsi_error *err);
+
+/* Report `err` to the parent and end. */
+_Noreturn void nsi_child_fail(int sync, const struct nsi_error *err);
+
+/*
+ * In a process that is inside and confined: say READY (passing `fds`), wait for GO, execute. `slave` is the
+ * terminal for exec->tty, or -1. Dies with its parent.
+ */
+_Noreturn void nsi_child_run(const struct nsi_exec *exec, int slave, int sync, const int *fds, int n_fds);
+
+#endif

@@ -1,0 +1,39 @@
+/* What is to run in a container, and what a new process tells its parent. */
+#ifndef NSINIT_EXEC_H
+#define NSINIT_EXEC_H
+
+#include "../decide/plan.h"
+
+struct nsi_exec {
+	char *const *argv; /* NULL-terminated */
+	char *const *env;  /* NULL-terminated; all of it */
+	int stdio[3];      /* become 0, 1 and 2 */
+	bool tty;          /* a new terminal of the container takes their place, as controlling terminal */
+	int image;         /* >= 0: run this (sealed) file instead of looking argv[0] up */
+};
+
+/* A process of a container, seen from its parent. Descriptors are -1 where there is none. */
+struct nsi_process {
+	pid_t pid;
+	int pidfd;
+	int sync;   /* to the process, until it has executed */
+	int pty;    /* master of its terminal */
+	int devpts; /* pid 1 only: the container's devpts */
+};
+
+/* Records on the sync socket. Go is a word of its own: end of file means that the other side has failed. */
+enum nsi_sync { NSI_SYNC_START = 1, NSI_SYNC_STARTED, NSI_SYNC_READY, NSI_SYNC_GO, NSI_SYNC_ERROR };
+
+struct nsi_sync_record {
+	enum nsi_sync kind;
+	pid_t pid;            /* STARTED */
+	struct nsi_error err; /* ERROR */
+};
+
+/* Release a process from spawn or join and wait until it has executed its program, or failed to. */
+int nsi_process_go(struct nsi_process *p, struct nsi_error *err);
+
+/* Kill and reap it, and close its descriptors. */
+void nsi_process_discard(struct nsi_process *p);
+
+#endif

@@ -1,0 +1,150 @@
+#include "join.h"
+
+#include "../act/confine.h"
+#include "../act/mount.h"
+#include "../act/ns.h"
+#include "../act/tty.h"
+#include "../base/cleanup.h"
+#include "../base/compat.h"
+#include "../base/io.h"
+#include "child.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/*
+ * setns(CLONE_NEWPID) holds for children only, so two forks are needed. Everything is given up in the first, which
+ * the container cannot see; the second, visible inside from its first instruction, is a child of our caller
+ * (CLONE_PARENT), so that no process is left between the two.
+ */
+_Noreturn static void middle(const struct nsi_confinement *confine, int pidfd, int devpts,
+	const struct nsi_exec *exec, int sync)
+{
+	int slave = -1, out[2] = {-1, -1};
+	struct nsi_error err = {0};
+	int r = nsi_enter(pidfd, confine->namespaces, &err);
+
+	umask(0022);
+	if (r == 0 && exec->tty)
+		r = nsi_tty_open(devpts, confine->uid, &out[1], &slave, &err);
+	if (r == 0)
+		r = nsi_confine(confine, &err);
+	if (r < 0)
+		nsi_child_fail(sync, &err);
+	/* Descriptors of the host that only this process needed. */
+	close(pidfd);
+	close(devpts);
+	pid_t pid = nsi_clone3(CLONE_PARENT, &out[0]);
+	if (pid < 0) {
+		nsi_fail(&err, errno, "forking into", "the container", errno == ENOMEM ? "its pid 1 has ended" : NULL);
+		nsi_child_fail(sync, &err);
+	}
+	if (pid == 0) {
+		if (out[1] >= 0)
+			close(out[1]);
+		nsi_child_run(exec, slave, sync, NULL, 0);
+	}
+	nsi_sync_send(sync, NSI_SYNC_STARTED, pid, out, exec->tty ? 2 : 1);
+	_exit(0);
+}
+
+/* STARTED comes from the middle process and READY from the new one: in either order. */
+static int wait_ready(struct nsi_process *p, struct nsi_error *err)
+{
+	bool started = false, ready = false;
+
+	while (!started || !ready) {
+		struct nsi_sync_record record;
+		int fds[NSI_MAX_FDS];
+		int r = nsi_sync_expect(p->sync, started ? NSI_SYNC_READY : NSI_SYNC_STARTED, &record, fds, err);
+
+		if (r == -EPROTO && record.kind == NSI_SYNC_READY && !ready) {
+			ready = true;
+			continue;
+		}
+		if (r < 0)
+			return r;
+		if (record.kind == NSI_SYNC_READY) {
+			ready = true;
+		} else {
+			started = true;
+			p->pid = record.pid;
+			p->pidfd = fds[0];
+			p->pty = fds[1];
+		}
+	}
+	return 0;
+}
+
+int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const struct nsi_exec *exec,
+	struct nsi_process *ret, struct nsi_error *err)
+{
+	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
+	int pair[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return nsi_fail(err, errno, "making", "a socket pair", NULL);
+	p.sync = pair[0];
+	pid_t pid = nsi_clone3(0, NULL);
+	if (pid == 0) {
+		close(pair[0]);
+		middle(confine, pidfd, devpts, exec, pair[1]);
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		r = nsi_fail(err, errno, "forking", "a process to join with", NULL);
+	} else {
+		r = wait_ready(&p, err);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
+	if (r < 0) {
+		nsi_process_discard(&p);
+		if (err && !err->reason[0])
+			nsi_error_reason(err, "join");
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+_Noreturn static void borrow(int pidfd, int devpts, int sync)
+{
+	struct nsi_error err = {0};
+	int tree = -1;
+
+	/* The mount namespace alone: this process stays out of the container's sight, and root of the host. */
+	int r = nsi_enter(pidfd, CLONE_NEWNS, &err);
+	if (r == 0)
+		r = nsi_mount_detached(devpts, &tree, &err);
+	if (r < 0)
+		nsi_child_fail(sync, &err);
+	nsi_sync_send(sync, NSI_SYNC_STARTED, 0, &tree, 1);
+	_exit(0);
+}
+
+int nsi_borrow_terminals(int pidfd, int devpts, int *ret_tree, struct nsi_error *err)
+{
+	struct nsi_sync_record record;
+	int pair[2], fds[NSI_MAX_FDS], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return nsi_fail(err, errno, "making", "a socket pair", NULL);
+	pid_t pid = nsi_clone3(0, NULL);
+	if (pid == 0)
+		borrow(pidfd, devpts, pair[1]);
+	close(pair[1]);
+	if (pid < 0) {
+		r = nsi_fail(err, errno, "forking", "a process to fetch the terminals with", NULL);
+	} else {
+		r = nsi_sync_expect(pair[0], NSI_SYNC_STARTED, &record, fds, err);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
+	close(pair[0]);
+	if (r < 0)
+		return r;
+	*ret_tree = fds[0];
+	return 0;
+}

@@ -1,0 +1,68 @@
+#include "launch.h"
+
+#include "../base/compat.h"
+#include "../base/io.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* pam_limits has already lowered this process's limits for one user; the container is not that user's alone. */
+static void take_limits_of_init(void)
+{
+	for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
+		struct rlimit limit;
+
+		if (prlimit(1, resource, NULL, &limit) == 0)
+			setrlimit(resource, &limit);
+	}
+}
+
+/* After fork() in a process that may have threads: async-signal-safe calls only, signal-safety(7). */
+_Noreturn static void become_supervisor(const char *program, int sock)
+{
+	char *const argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "supervise", NULL};
+	char *const env[] = {
+		(char *)(uintptr_t) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+	struct sigaction dfl = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	setsid();
+	if (fork() != 0)
+		_exit(0);
+	for (int sig = 1; sig < NSIG; sig++)
+		sigaction(sig, &dfl, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	umask(022);
+	take_limits_of_init();
+	/* pid 1 belongs to nobody's login; where the kernel forbids it, the first user's stays. */
+	nsi_write_file("/proc/self/loginuid", "4294967295");
+	nsi_write_file("/proc/self/oom_score_adj", "0");
+	int null = open("/dev/null", O_RDWR);
+	int kept = fcntl(sock, F_DUPFD, 10);
+	if (null < 0 || kept < 0 || chdir("/") < 0)
+		_exit(127);
+	for (int fd = 0; fd < 3; fd++)
+		dup2(null, fd);
+	dup2(kept, 3);
+	nsi_close_range(4, ~0U, 0);
+	execve(program, argv, env);
+	_exit(127);
+}
+
+int nsi_launch(const char *program, int sock, struct nsi_error *err)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return nsi_fail(err, errno, "forking", "the supervisor", NULL);
+	if (pid == 0)
+		become_supervisor(program, sock);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return 0;
+}

@@ -1,0 +1,210 @@
+#include "spawn.h"
+
+#include "../act/confine.h"
+#include "../act/mount.h"
+#include "../act/netlink.h"
+#include "../act/ns.h"
+#include "../act/tty.h"
+#include "../base/cleanup.h"
+#include "../base/compat.h"
+#include "../base/io.h"
+#include "child.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* ------------------------------------------------------------------ the child */
+
+static int become_namespace_root(const struct nsi_plan *plan, struct nsi_error *err)
+{
+	if (!(plan->confine.namespaces & CLONE_NEWUSER))
+		return 0;
+	if (nsi_setgroups(0, NULL) < 0 || nsi_setresgid(0) < 0 || nsi_setresuid(0) < 0)
+		return nsi_fail(err, errno, "becoming root of", "the user namespace", NULL);
+	return 0;
+}
+
+static int build(const struct nsi_plan *plan, const int fds[], int *ret_devpts, struct nsi_error *err)
+{
+	int r = become_namespace_root(plan, err);
+
+	if (r == 0 && plan->hostname[0] && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
+		r = nsi_fail(err, errno, "setting the hostname to", plan->hostname, NULL);
+	if (r == 0 && plan->loopback)
+		r = nsi_net_configure(&plan->network, err);
+	if (r == 0)
+		r = nsi_mount_plan(plan, fds[0], fds[1], ret_devpts, err);
+	return r;
+}
+
+_Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *exec, int sync)
+{
+	int fds[NSI_MAX_FDS], out[2] = {-1, -1}, slave = -1;
+	struct nsi_sync_record record;
+	struct nsi_error err = {0};
+	int r = nsi_sync_expect(sync, NSI_SYNC_START, &record, fds, &err);
+
+	umask(0022);
+	if (r == 0)
+		r = build(plan, fds, &out[0], &err);
+	if (r == 0 && exec->tty)
+		r = nsi_tty_open(out[0], plan->confine.uid, &out[1], &slave, &err);
+	if (r == 0)
+		r = nsi_confine(&plan->confine, &err);
+	if (r < 0)
+		nsi_child_fail(sync, &err);
+	nsi_child_run(exec, slave, sync, out, exec->tty ? 2 : 1);
+}
+
+/* ------------------------------------------------------------------ the parent */
+
+static int open_ns(pid_t pid, const char *name, int *ret_fd, struct nsi_error *err)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/%s", (int)pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return nsi_fail(err, errno, "opening", path, NULL);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int give_network(const struct nsi_plan *plan, pid_t pid, const char *veth, struct nsi_error *err)
+{
+	cleanup_fd int netns = -1;
+	int r;
+
+	if (!plan->network.present)
+		return 0;
+	r = open_ns(pid, "net", &netns, err);
+	return r < 0 ? r : nsi_net_connect(&plan->network, veth, netns, err);
+}
+
+/* The root directory's tree, and the home directory's: its ids are the login user's own, so it is not mapped. */
+static int give_trees(const struct nsi_plan *plan, pid_t pid, int rootfd, int sync, struct nsi_error *err)
+{
+	cleanup_fd int userns = -1, root = -1, home_dir = -1, home = -1;
+	char shown[PATH_MAX];
+	int r = 0;
+
+	if (plan->confine.namespaces & CLONE_NEWUSER)
+		r = open_ns(pid, "user", &userns, err);
+	if (r == 0)
+		r = nsi_mount_clone(rootfd, nsi_fd_path(rootfd, shown, sizeof(shown)), userns, MOUNT_ATTR_NODEV,
+			&root, err);
+	if (r == 0 && plan->home[0]) {
+		home_dir = open(plan->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (home_dir < 0 && errno != ENOENT)
+			return nsi_fail(err, errno, "opening", plan->home, NULL);
+		if (home_dir >= 0)
+			r = nsi_mount_clone(
+				home_dir, plan->home, -1, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, &home, err);
+	}
+	if (r < 0)
+		return r;
+	r = nsi_sync_send(sync, NSI_SYNC_START, 0, (int[]){root, home}, home >= 0 ? 2 : 1);
+	return r < 0 ? nsi_fail(err, -r, "starting", "the container's pid 1", "it has ended") : 0;
+}
+
+static int prepare(const struct nsi_plan *plan, int rootfd, const char *veth, struct nsi_process *p,
+	struct nsi_error *err)
+{
+	struct nsi_sync_record record;
+	int fds[NSI_MAX_FDS];
+	int r = 0;
+
+	if (plan->confine.namespaces & CLONE_NEWUSER)
+		r = nsi_write_idmaps(p->pid, &plan->confine.ids, err);
+	if (r == 0)
+		r = give_network(plan, p->pid, veth, err);
+	if (r == 0)
+		r = give_trees(plan, p->pid, rootfd, p->sync, err);
+	if (r == 0)
+		r = nsi_sync_expect(p->sync, NSI_SYNC_READY, &record, fds, err);
+	if (r < 0)
+		return r;
+	p->devpts = fds[0];
+	p->pty = fds[1];
+	return 0;
+}
+
+int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int rootfd, const char *veth,
+	struct nsi_process *ret, struct nsi_error *err)
+{
+	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return nsi_fail(err, errno, "making", "a socket pair", NULL);
+	p.pid = nsi_clone3(plan->confine.namespaces, &p.pidfd);
+	if (p.pid < 0) {
+		int code = errno;
+
+		close(pair[0]);
+		close(pair[1]);
+		nsi_fail(err, code, "making", "the container's namespaces",
+			code == ENOSPC ? "a limit in /proc/sys/user is reached"
+			: code == EPERM ? "this needs root"
+					: NULL);
+		return nsi_error_reason(err, "spawn");
+	}
+	if (p.pid == 0) {
+		close(pair[0]);
+		child(plan, exec, pair[1]);
+	}
+	close(pair[1]);
+	p.sync = pair[0];
+	int r = prepare(plan, rootfd, veth, &p, err);
+	if (r < 0) {
+		nsi_process_discard(&p);
+		if (err && !err->reason[0])
+			nsi_error_reason(err, "spawn");
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+/* ------------------------------------------------------------------ any process */
+
+int nsi_process_go(struct nsi_process *p, struct nsi_error *err)
+{
+	struct nsi_sync_record record;
+	int none[NSI_MAX_FDS];
+	ssize_t n;
+	int r = nsi_sync_send(p->sync, NSI_SYNC_GO, 0, NULL, 0);
+
+	if (r < 0)
+		return nsi_fail(err, -r, "starting", "the command", NULL);
+	/* The socket is close-on-exec: its end says that the program runs. */
+	n = nsi_receive(p->sync, &record, sizeof(record), none, -1);
+	close(nsi_take_fd(&p->sync));
+	if (n == 0)
+		return 0;
+	if (n == (ssize_t)sizeof(record) && record.kind == NSI_SYNC_ERROR) {
+		if (err)
+			*err = record.err;
+		return -record.err.code;
+	}
+	return nsi_fail(err, n < 0 ? (int)-n : EPROTO, "starting", "the command", NULL);
+}
+
+void nsi_process_discard(struct nsi_process *p)
+{
+	int *const fds[] = {&p->sync, &p->pty, &p->devpts, &p->pidfd};
+
+	if (p->pidfd >= 0) {
+		nsi_pidfd_send_signal(p->pidfd, SIGKILL);
+		while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (*fds[i] >= 0)
+			close(nsi_take_fd(fds[i]));
+}

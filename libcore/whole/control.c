@@ -1,0 +1,100 @@
+#include "control.h"
+
+#include "../base/cleanup.h"
+#include "../base/compat.h"
+#include "../base/io.h"
+#include "state.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+enum { ANSWER_DEADLINE_MS = 10000 };
+
+int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd)
+{
+	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC, .ask = ask};
+	cleanup_fd int self = with_pidfd ? nsi_pidfd_open(getpid()) : -1;
+
+	if (with_pidfd && self < 0)
+		return -errno;
+	return nsi_send(sock, &q, sizeof(q), &self, with_pidfd ? 1 : 0);
+}
+
+int nsi_control_ask(int sock, enum nsi_ask ask, uid_t uid, struct nsi_reply *ret, int fds[], struct nsi_error *err)
+{
+	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC, .ask = ask, .uid = uid};
+	cleanup_fd int self = nsi_pidfd_open(getpid());
+	ssize_t n;
+	int r;
+
+	if (self < 0)
+		return nsi_fail(err, errno, "opening", "this process", NULL);
+	r = nsi_send(sock, &q, sizeof(q), &self, 1);
+	if (r < 0)
+		return nsi_fail(err, -r, "asking", "the container's supervisor", NULL);
+	n = nsi_receive(sock, ret, sizeof(*ret), fds, ANSWER_DEADLINE_MS);
+	if (n < 0)
+		return nsi_fail(err, (int)-n, "waiting for", "the container's supervisor", NULL);
+	if (n == 0)
+		return nsi_failf(err, ECONNRESET, "waiting for", "the container's supervisor", NULL, "it has ended");
+	if (n < (ssize_t)NSI_REPLY_HEAD || ret->magic != NSI_CONTROL_MAGIC || ret->env_len > NSI_ENV_BYTES ||
+		(size_t)n != NSI_REPLY_HEAD + ret->env_len)
+		return nsi_failf(err, EPROTO, "waiting for", "the container's supervisor", NULL,
+			"its answer is of another version of nsinit");
+	if (ret->code) {
+		if (err)
+			*err = ret->err;
+		return -ret->code;
+	}
+	return 0;
+}
+
+static int address(const char *id, struct sockaddr_un *a)
+{
+	memset(a, 0, sizeof(*a));
+	a->sun_family = AF_UNIX;
+	int n = snprintf(a->sun_path, sizeof(a->sun_path), "%s/%s/control", NSI_RUN_DIR, id);
+	return n < 0 || (size_t)n >= sizeof(a->sun_path) ? -ENAMETOOLONG : 0;
+}
+
+int nsi_control_connect(const char *id, int *ret_sock)
+{
+	cleanup_fd int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct timeval deadline = {.tv_sec = ANSWER_DEADLINE_MS / 1000};
+	struct sockaddr_un a;
+
+	if (sock < 0 || address(id, &a) < 0)
+		return -errno;
+	/* A stopped supervisor with a full backlog must not hold a login up. */
+	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline));
+	if (connect(sock, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return -errno;
+	*ret_sock = nsi_take_fd(&sock);
+	return 0;
+}
+
+int nsi_control_listen(const char *id, int *ret_sock, struct nsi_error *err)
+{
+	cleanup_fd int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un a;
+	char dir[sizeof(a.sun_path)];
+	mode_t mask;
+	int r;
+
+	snprintf(dir, sizeof(dir), "%s/%s", NSI_RUN_DIR, id);
+	if (sock < 0 || address(id, &a) < 0)
+		return nsi_fail(err, errno, "making", "the control socket", NULL);
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return nsi_fail(err, errno, "making directory", dir, NULL);
+	unlink(a.sun_path);
+	mask = umask(0077);
+	r = bind(sock, (struct sockaddr *)&a, sizeof(a));
+	umask(mask);
+	if (r < 0 || listen(sock, 128) < 0)
+		return nsi_fail(err, errno, "listening on", a.sun_path, NULL);
+	*ret_sock = nsi_take_fd(&sock);
+	return 0;
+}

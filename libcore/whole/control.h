@@ -1,0 +1,60 @@
+/*
+ * What is said between a supervisor and those who use its container: one record each way over a SEQPACKET
+ * socket. Both sides are root's processes of the same installation. A connection is a session: it is counted
+ * from its first request until its leader process has ended or said NSI_ASK_CLOSE.
+ */
+#ifndef NSINIT_CONTROL_H
+#define NSINIT_CONTROL_H
+
+#include "../decide/plan.h"
+
+enum { NSI_CONTROL_MAGIC = 0x6e736902, NSI_ENV_BYTES = 72 * 1024 };
+
+enum nsi_ask {
+	NSI_ASK_LOGIN = 1, /* with a pidfd of the leader; answered with pid 1, devpts and a detached devpts */
+	NSI_ASK_EXEC,      /* with a pidfd of the leader; answered with pid 1 and devpts */
+	NSI_ASK_CHILD,     /* with a pidfd of the process that joins for the leader; not answered */
+	NSI_ASK_CLOSE,     /* the session ends in order; not answered */
+};
+
+struct nsi_request {
+	uint32_t magic;
+	enum nsi_ask ask;
+	uid_t uid; /* of the login */
+};
+
+struct nsi_reply {
+	uint32_t magic;
+	int code; /* 0, or an errno value with `err` */
+	struct nsi_error err;
+	struct nsi_confinement confine;
+	uint32_t env_len;
+	char env[NSI_ENV_BYTES]; /* NUL-terminated entries; sent up to env_len */
+};
+
+/*
+ * The first record to a launched supervisor, with two descriptors: the rootfs directory, and the container's
+ * lock, so that it stays locked until the container is known even when the one who started it is killed.
+ */
+struct nsi_launch_order {
+	uint32_t magic;
+	struct nsi_login who;
+};
+
+enum nsi_reply_fd { NSI_FD_PID1, NSI_FD_DEVPTS, NSI_FD_TERMINALS, NSI_REPLY_FDS };
+
+#define NSI_REPLY_HEAD offsetof(struct nsi_reply, env)
+
+/* Ask, with a pidfd of the calling process; the answer is in *ret (NSI_REPLY_FDS descriptors in fds). */
+int nsi_control_ask(int sock, enum nsi_ask ask, uid_t uid, struct nsi_reply *ret, int fds[], struct nsi_error *err);
+
+/* Tell, with a pidfd of the calling process where `with_pidfd`. 0 or -errno. */
+int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd);
+
+/* Connect to the container's supervisor. 0 or -errno, without a record. */
+int nsi_control_connect(const char *id, int *ret_sock);
+
+/* Listen in NSI_RUN_DIR/<id>, which is made. */
+int nsi_control_listen(const char *id, int *ret_sock, struct nsi_error *err);
+
+#endif

@@ -1,0 +1,230 @@
+#include "state.h"
+
+#include "../base/cleanup.h"
+#include "../base/compat.h"
+#include "../base/io.h"
+#include "../base/str.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* Above what useradd(8) hands out as subordinate ids and below 2^31, which some programs take for negative. */
+enum { RANGE_BASE = 0x70000000, RANGE_SIZE = 65536, RANGES = 4094 };
+
+static int make_private_dir(const char *path, struct nsi_error *err)
+{
+	struct stat st;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return nsi_fail(err, errno, "making directory", path, NULL);
+	if (lstat(path, &st) < 0)
+		return nsi_fail(err, errno, "checking directory", path, NULL);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
+		return nsi_failf(err, EPERM, "checking directory", path, "remove it", "it is not root's alone");
+	return 0;
+}
+
+int nsi_run_dir(struct nsi_error *err)
+{
+	int r = make_private_dir(NSI_RUN_DIR, err);
+
+	return r < 0 ? r : make_private_dir(NSI_RUN_DIR "/ranges", err);
+}
+
+int nsi_container_id(int rootfd, char id[NSI_ID_SIZE], struct nsi_error *err)
+{
+	struct stat st, host;
+
+	if (fstat(rootfd, &st) < 0 || stat("/", &host) < 0)
+		return nsi_fail(err, errno, "checking", "the rootfs directory", NULL);
+	if (st.st_dev == host.st_dev && st.st_ino == host.st_ino) {
+		nsi_failf(err, EINVAL, "checking", "the rootfs directory", NULL, "it is the host's own /");
+		return nsi_error_reason(err, "rootfs");
+	}
+	snprintf(id, NSI_ID_SIZE, "%llx-%llx", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	return 0;
+}
+
+int nsi_lock(const char *id, int timeout_ms, int *ret_fd, struct nsi_error *err)
+{
+	char path[sizeof(NSI_RUN_DIR) + NSI_ID_SIZE + 8];
+
+	snprintf(path, sizeof(path), "%s/%s.lock", NSI_RUN_DIR, id);
+	cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return nsi_fail(err, errno, "opening", path, NULL);
+	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += 2) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return nsi_fail(err, errno, "locking", path, NULL);
+		if (waited >= timeout_ms)
+			return nsi_failf(err, ETIMEDOUT, "locking", path, NULL, "another start takes too long");
+		poll(NULL, 0, 2);
+	}
+	*ret_fd = nsi_take_fd(&fd);
+	return 0;
+}
+
+uint64_t nsi_start_time(pid_t pid)
+{
+	char path[40], text[1024];
+	unsigned long long start = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	/* The name, field 2, may contain anything; the last ')' ends it. */
+	const char *at = strrchr(text, ')');
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	if (!at || sscanf(at, " %llu", &start) != 1)
+		return 0;
+	return start;
+}
+
+int nsi_open_process(pid_t pid, uint64_t start)
+{
+	cleanup_fd int fd = pid > 0 ? nsi_pidfd_open(pid) : -1;
+
+	/* Held first, compared then: from here on the number cannot pass to another process unnoticed. */
+	if (fd < 0 || start == 0 || nsi_start_time(pid) != start)
+		return -1;
+	return nsi_take_fd(&fd);
+}
+
+static void boot_id(char text[40])
+{
+	cleanup_fd int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+	memset(text, 0, 40);
+	if (fd >= 0 && read(fd, text, 36) != 36)
+		text[0] = '\0';
+}
+
+static void state_path(char path[PATH_MAX], const char *id, const char *file)
+{
+	snprintf(path, PATH_MAX, "%s/%s%s%s", NSI_RUN_DIR, id, *file ? "/" : "", file);
+}
+
+int nsi_state_write(const char *id, struct nsi_state *state, struct nsi_error *err)
+{
+	char path[PATH_MAX], fresh[PATH_MAX];
+	int r;
+
+	state->magic = NSI_STATE_MAGIC;
+	state->size = sizeof(*state);
+	boot_id(state->boot_id);
+	state_path(path, id, "state");
+	state_path(fresh, id, "state.new");
+	cleanup_fd int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return nsi_fail(err, errno, "creating", fresh, NULL);
+	r = nsi_write_full(fd, state, sizeof(*state));
+	if (r == 0 && rename(fresh, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlink(fresh);
+		return nsi_fail(err, -r, "writing", path, NULL);
+	}
+	return 0;
+}
+
+int nsi_state_read(const char *id, struct nsi_state *ret, struct nsi_error *err)
+{
+	char path[PATH_MAX], current[40];
+	struct nsi_state state;
+
+	state_path(path, id, "state");
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return nsi_fail(err, errno, "opening", path, NULL);
+	ssize_t n = read(fd, &state, sizeof(state));
+	boot_id(current);
+	if (n != (ssize_t)sizeof(state) || state.magic != NSI_STATE_MAGIC || state.size != sizeof(state) ||
+		memcmp(state.boot_id, current, sizeof(current)) != 0)
+		return nsi_failf(err, ENOENT, "reading", path, NULL, "left by another boot or version");
+	state.rootfs[sizeof(state.rootfs) - 1] = '\0';
+	*ret = state;
+	return 0;
+}
+
+void nsi_state_remove(const char *id)
+{
+	static const char *const files[] = {"control", "state", "state.new", ""};
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		state_path(path, id, files[i]);
+		if (*files[i])
+			unlink(path);
+		else
+			rmdir(path);
+	}
+}
+
+void nsi_state_sweep(const char *id, int rootfd, const struct nsi_state *state)
+{
+	cleanup_fd int pid1 = state ? nsi_open_process(state->pid1, state->pid1_start) : -1;
+
+	if (pid1 >= 0) {
+		struct pollfd ended = {.fd = pid1, .events = POLLIN};
+
+		nsi_pidfd_send_signal(pid1, SIGKILL);
+		poll(&ended, 1, 5000);
+	}
+	unlinkat(rootfd, ".nspid", 0);
+	nsi_state_remove(id);
+}
+
+int nsi_claim_range(const char *id, uint32_t *ret_first, int *ret_fd, struct nsi_error *err)
+{
+	char path[PATH_MAX];
+	uint32_t start = 5381;
+
+	for (const char *p = id; *p; p++)
+		start = start * 33 + (unsigned char)*p;
+	for (uint32_t i = 0; i < RANGES; i++) {
+		uint32_t slot = (start + i) % RANGES;
+
+		snprintf(path, sizeof(path), "%s/ranges/%u", NSI_RUN_DIR, slot);
+		cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0)
+			return nsi_fail(err, errno, "opening", path, NULL);
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+			continue;
+		*ret_first = RANGE_BASE + slot * RANGE_SIZE;
+		*ret_fd = nsi_take_fd(&fd);
+		return 0;
+	}
+	return nsi_failf(err, EAGAIN, "claiming", "a range of ids", NULL, "all %d are in use", RANGES);
+}
+
+int nsi_nspid_create(int rootfd, int *ret_fd, struct nsi_error *err)
+{
+	if (unlinkat(rootfd, ".nspid", 0) < 0 && errno != ENOENT)
+		return nsi_fail(err, errno, "replacing", ".nspid",
+			errno == EISDIR || errno == EPERM ? "remove what stands there" : NULL);
+	int fd = nsi_openat2(rootfd, ".nspid", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644,
+		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+	if (fd < 0)
+		return nsi_fail(err, errno, "creating", ".nspid in the rootfs directory", NULL);
+	*ret_fd = fd;
+	return 0;
+}
+
+int nsi_nspid_write(int fd, pid_t pid, struct nsi_error *err)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", (int)pid);
+
+	int r = nsi_write_full(fd, text, (size_t)len);
+	return r < 0 ? nsi_fail(err, -r, "writing", ".nspid", NULL) : 0;
+}

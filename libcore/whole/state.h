@@ -1,0 +1,64 @@
+/*
+ * What is known of live containers, in NSI_RUN_DIR (root's alone):
+ *
+ *     <id>.lock         held while a container is looked for or started
+ *     <id>/state        struct nsi_state
+ *     <id>/control      the supervisor's socket
+ *     ranges/<n>        locked by the supervisor that uses the n-th range of ids
+ *
+ * <id> is the rootfs directory's device and inode: two paths to one directory are one container. `.nspid` in the
+ * rootfs is written for people and programs, and never read: whoever is root inside can write it.
+ */
+#ifndef NSINIT_STATE_H
+#define NSINIT_STATE_H
+
+#include "../base/error.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#define NSI_RUN_DIR "/run/nsinit"
+
+enum { NSI_STATE_MAGIC = 0x6e736901, NSI_ID_SIZE = 40 };
+
+struct nsi_state {
+	uint32_t magic, size;
+	char boot_id[40];
+	pid_t supervisor, pid1;
+	uint64_t supervisor_start, pid1_start; /* clock ticks since boot, proc(5) stat field 22 */
+	char rootfs[1024];                     /* for people */
+};
+
+/* Make NSI_RUN_DIR where it is missing; refuse one that is not root's alone. */
+int nsi_run_dir(struct nsi_error *err);
+
+/* The id of a rootfs directory. Refuses the host's own root directory. */
+int nsi_container_id(int rootfd, char id[NSI_ID_SIZE], struct nsi_error *err);
+
+/* Lock the container against other starters, for at most `timeout_ms`. Released by closing *ret_fd. */
+int nsi_lock(const char *id, int timeout_ms, int *ret_fd, struct nsi_error *err);
+
+/* Start time of a process, or 0 when there is none of that pid. */
+uint64_t nsi_start_time(pid_t pid);
+
+/* Open the process only if it is the one that started then, in this boot. -1: it is gone. */
+int nsi_open_process(pid_t pid, uint64_t start);
+
+int nsi_state_write(const char *id, struct nsi_state *state, struct nsi_error *err);
+/* -ENOENT: none, or one of another boot. */
+int nsi_state_read(const char *id, struct nsi_state *ret, struct nsi_error *err);
+
+/* Remove the files of a container whose supervisor is gone, and what it left running. */
+void nsi_state_sweep(const char *id, int rootfd, const struct nsi_state *state);
+/* Remove the container's directory under NSI_RUN_DIR. */
+void nsi_state_remove(const char *id);
+
+/* Claim a range of 65536 host ids, starting the search at a place given by `id`. Held until *ret_fd is closed. */
+int nsi_claim_range(const char *id, uint32_t *ret_first, int *ret_fd, struct nsi_error *err);
+
+/* Create a fresh .nspid, in place of whatever is there. */
+int nsi_nspid_create(int rootfd, int *ret_fd, struct nsi_error *err);
+/* Write the pid into it: decimal, no newline. */
+int nsi_nspid_write(int fd, pid_t pid, struct nsi_error *err);
+
+#endif

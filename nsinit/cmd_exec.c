@@ -1,0 +1,393 @@
+/* nsinit exec: spawn the container of a rootfs directory with a command as its pid 1, or join it if it lives. */
+#include "../libcore/base/cleanup.h"
+#include "../libcore/base/compat.h"
+#include "../libcore/base/io.h"
+#include "../libcore/process/join.h"
+#include "../libcore/whole/control.h"
+#include "../libcore/whole/ensure.h"
+#include "commands.h"
+#include "container.h"
+#include "relay.h"
+#include "server.h"
+
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { MAX_SET = 64 };
+
+struct options {
+	const char *dir, *user, *workdir;
+	char *set[MAX_SET + 1]; /* -e */
+	int n_set;
+	int tty; /* -1: when input and output are terminals */
+	bool detach, init;
+	char **command;
+};
+
+/* What the event loop needs of the running command. */
+struct front {
+	struct loop *loop;
+	struct relay *relay;
+	struct server *server; /* when we spawned it */
+	struct nsi_process *process;
+	bool tty;
+};
+
+static int usage(void)
+{
+	fputs("usage: nsinit exec [-C DIR] [-t|-T] [-d] [-u USER[:GROUP]] [-w DIR] [-e NAME=VALUE]\n"
+	      "                   [--init] [--] COMMAND...\n",
+		stderr);
+	return NSI_EXIT_FAILED;
+}
+
+static bool parse_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {{"init", no_argument, NULL, 'i'}, {0}};
+	int c;
+
+	*o = (struct options){.dir = ".", .tty = -1};
+	while ((c = getopt_long(argc, argv, "+C:tTdu:w:e:", longs, NULL)) != -1) {
+		switch (c) {
+		case 'C':
+			o->dir = optarg;
+			break;
+		case 't':
+			o->tty = 1;
+			break;
+		case 'T':
+			o->tty = 0;
+			break;
+		case 'd':
+			o->detach = true;
+			break;
+		case 'u':
+			o->user = optarg;
+			break;
+		case 'w':
+			o->workdir = optarg;
+			break;
+		case 'e':
+			if (o->n_set == MAX_SET || optarg[0] == '=' || !strchr(optarg, '='))
+				return false;
+			o->set[o->n_set++] = optarg;
+			break;
+		case 'i':
+			o->init = true;
+			break;
+		default:
+			return false;
+		}
+	}
+	o->command = argv + optind;
+	return optind < argc && !(o->detach && o->tty == 1);
+}
+
+/* ------------------------------------------------------------------ what to run */
+
+static bool same_name(const char *a, const char *b)
+{
+	size_t n = strcspn(a, "=");
+
+	return strncmp(a, b, n + 1) == 0;
+}
+
+/* The container's environment with -e on top. The strings stay where they are. */
+static char **merge_environment(char *const *base, const struct options *o)
+{
+	size_t n = 0, used = 0;
+
+	while (base[n])
+		n++;
+	char **env = calloc(n + (size_t)o->n_set + 1, sizeof(char *));
+	for (size_t i = 0; env && i < n; i++) {
+		bool replaced = false;
+
+		for (int s = 0; s < o->n_set; s++)
+			replaced |= same_name(o->set[s], base[i]);
+		if (!replaced)
+			env[used++] = base[i];
+	}
+	for (int s = 0; env && s < o->n_set; s++)
+		env[used++] = o->set[s];
+	return env;
+}
+
+static int apply_options(
+	const struct options *o, int rootfd, struct nsi_confinement *confine, struct nsi_error *err)
+{
+	if (o->workdir && (o->workdir[0] != '/' || strlen(o->workdir) >= sizeof(confine->working_dir)))
+		return nsi_failf(err, EINVAL, "using -w", o->workdir, NULL, "not an absolute path");
+	if (o->workdir)
+		strcpy(confine->working_dir, o->workdir);
+	if (!o->user)
+		return 0;
+	struct nsi_image image = {0};
+	image_read(rootfd, "etc/passwd", &image.passwd);
+	image_read(rootfd, "etc/group", &image.group);
+	int r = nsi_resolve_user(o->user, &image, &confine->uid, &confine->gid, err);
+	free(image.passwd);
+	free(image.group);
+	return r;
+}
+
+/* ------------------------------------------------------------------ the running command */
+
+static int status_of(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+static void on_signal(struct loop *loop, int fd, void *data)
+{
+	struct front *f = data;
+	struct signalfd_siginfo info;
+
+	(void)loop;
+	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (info.ssi_signo == SIGWINCH)
+		relay_resize(f->relay);
+	else
+		nsi_pidfd_send_signal(f->process->pidfd, (int)info.ssi_signo);
+}
+
+/* Blocked before the command exists, so that none is lost; the command starts with none blocked. */
+static int block_signals(void)
+{
+	static const int forwarded[] = {
+		SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH};
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
+		sigaddset(&set, forwarded[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void process_ended(struct loop *loop, int fd, void *data)
+{
+	(void)fd, (void)data;
+	loop_stop(loop);
+}
+
+/* Our session's connection: its end says that the container, and with it the command, is gone. */
+static void container_gone(struct loop *loop, int fd, void *data)
+{
+	struct front *f = data;
+
+	loop_forget(loop, fd);
+	nsi_pidfd_send_signal(f->process->pidfd, SIGKILL);
+}
+
+static bool run(struct front *f, int signals)
+{
+	relay_started(f->relay);
+	if (f->tty)
+		relay_terminal(f->relay, nsi_take_fd(&f->process->pty));
+	if (!loop_watch(f->loop, signals, POLLIN, on_signal, f))
+		return false;
+	loop_run(f->loop);
+	return true;
+}
+
+static int spawn(const struct options *o, struct container *c, int *lock, struct front *f, int signals,
+	struct nsi_exec *exec, struct nsi_error *err)
+{
+	char *argv_init[1 + 4096] = {(char[]){"nsinit-init"}};
+	int r = 0;
+
+	exec->argv = o->command;
+	if (o->init) {
+		for (size_t i = 0; o->command[i] && i < 4095; i++)
+			argv_init[i + 1] = o->command[i];
+		exec->argv = argv_init;
+		r = nsi_sealed_copy(NSINIT_INIT, &exec->image, err);
+	}
+	if (r == 0)
+		r = apply_options(o, c->rootfd, &c->plan->confine, err);
+	cleanup_free char **env = merge_environment(c->plan->environment, o);
+	exec->env = env;
+	if (r == 0)
+		r = env ? container_start(c, exec, err) : nsi_fail(err, ENOMEM, "starting", o->command[0], NULL);
+	if (r < 0)
+		return r;
+	close(nsi_take_fd(lock)); /* from here on others join */
+	f->process = &c->pid1;
+	f->server = server_new(f->loop, c, NULL);
+	if (!f->server || !run(f, signals))
+		r = nsi_fail(err, ENOMEM, "supervising", o->command[0], NULL);
+	int status = container_end(c);
+	server_free(f->server);
+	return r < 0 ? r : status_of(status);
+}
+
+static char **reply_environment(struct nsi_reply *reply)
+{
+	char **env = calloc(NSI_SPEC_MAX_ENV + 1, sizeof(char *));
+	size_t at = 0;
+
+	for (size_t i = 0; env && i < NSI_SPEC_MAX_ENV && at < reply->env_len; i++) {
+		env[i] = reply->env + at;
+		at += strnlen(reply->env + at, reply->env_len - at) + 1;
+	}
+	return env;
+}
+
+static int join(const struct options *o, int rootfd, int sock, struct nsi_reply *reply, int fds[], struct front *f,
+	int signals, struct nsi_exec *exec, struct nsi_error *err)
+{
+	struct nsi_process p;
+	cleanup_free char **base = reply_environment(reply);
+	cleanup_free char **env = base ? merge_environment(base, o) : NULL;
+	int wait_status = 0;
+	int r = env ? 0 : nsi_fail(err, ENOMEM, "joining", o->dir, NULL);
+
+	exec->argv = o->command;
+	exec->env = env;
+	if (r == 0)
+		r = apply_options(o, rootfd, &reply->confine, err);
+	if (r == 0)
+		r = nsi_join(&reply->confine, fds[NSI_FD_PID1], fds[NSI_FD_DEVPTS], exec, &p, err);
+	if (r < 0)
+		return r;
+	r = nsi_process_go(&p, err);
+	f->process = &p;
+	if (r == 0 && (!loop_watch(f->loop, p.pidfd, POLLIN, process_ended, f) ||
+			      !loop_watch(f->loop, sock, POLLIN, container_gone, f) || !run(f, signals)))
+		r = nsi_fail(err, ENOMEM, "supervising", o->command[0], NULL);
+	if (r < 0) {
+		nsi_process_discard(&p);
+		return r;
+	}
+	while (waitpid(p.pid, &wait_status, 0) < 0 && errno == EINTR)
+		continue;
+	return status_of(wait_status);
+}
+
+/* ------------------------------------------------------------------ which of the two */
+
+static int connect_and_ask(const char *id, struct nsi_reply *reply, int fds[], int *sock, struct nsi_error *err)
+{
+	int r = nsi_control_connect(id, sock);
+
+	if (r < 0)
+		return r;
+	r = nsi_control_ask(*sock, NSI_ASK_EXEC, 0, reply, fds, err);
+	return r;
+}
+
+static int spawn_or_join(const struct options *o, int rootfd, struct front *f, int signals, struct nsi_exec *exec,
+	struct nsi_error *err)
+{
+	cleanup_fd int lock = -1, sock = -1;
+	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
+	char id[NSI_ID_SIZE];
+	int fds[NSI_MAX_FDS];
+	int r = reply ? nsi_container_id(rootfd, id, err) : nsi_fail(err, ENOMEM, "starting", o->dir, NULL);
+
+	if (r == 0)
+		r = nsi_run_dir(err);
+	if (r == 0)
+		r = nsi_lock(id, NSI_LOCK_DEADLINE_MS, &lock, err);
+	if (r < 0)
+		return r;
+	r = connect_and_ask(id, reply, fds, &sock, err);
+	if (r == 0) {
+		close(nsi_take_fd(&lock));
+		return join(o, rootfd, sock, reply, fds, f, signals, exec, err);
+	}
+	if (!nsi_supervisor_gone(r))
+		return r;
+	struct container c;
+	r = nsi_make_room(id, rootfd, err);
+	if (r == 0)
+		r = container_load(&c, fcntl(rootfd, F_DUPFD_CLOEXEC, 3), NULL, err);
+	if (r < 0)
+		return r;
+	r = spawn(o, &c, &lock, f, signals, exec, err);
+	container_free(&c);
+	return r;
+}
+
+static int open_dir(const char *dir, int *ret_fd, struct nsi_error *err)
+{
+	*ret_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return *ret_fd < 0 ? nsi_fail(err, errno, "opening the rootfs directory", dir, NULL) : 0;
+}
+
+/* A caller may have closed some of 0, 1 and 2: what we open next must not take their places. */
+static bool fill_stdio(void)
+{
+	for (;;) {
+		int fd = open("/dev/null", O_RDWR);
+
+		if (fd > 2)
+			return close(fd) == 0;
+		if (fd < 0)
+			return false;
+	}
+}
+
+/* In the background: a process of its own session without input or output. The parent reports its start. */
+static bool detach(void)
+{
+	pid_t pid = fork();
+
+	if (pid != 0) {
+		if (pid > 0)
+			printf("%d\n", (int)pid);
+		exit(pid > 0 ? 0 : NSI_EXIT_FAILED);
+	}
+	setsid();
+	for (int fd = 0; fd < 3; fd++)
+		close(fd);
+	return fill_stdio();
+}
+
+int cmd_exec(int argc, char **argv)
+{
+	struct options o;
+	struct nsi_error err = {0};
+	struct front f = {0};
+	struct nsi_exec exec = {.image = -1};
+	int rootfd = -1, r;
+
+	if (!fill_stdio() || !parse_options(argc, argv, &o))
+		return usage();
+	nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	if (geteuid() != 0) {
+		nsi_failf(&err, EPERM, "running", "nsinit exec", "run it as root", "it makes namespaces");
+		return report(&err);
+	}
+	r = open_dir(o.dir, &rootfd, &err);
+	if (r < 0)
+		return report(&err);
+	if (o.detach && !detach())
+		return NSI_EXIT_FAILED;
+	prctl(PR_SET_DUMPABLE, 0);
+	f.tty = o.tty == 1 || (o.tty < 0 && !o.detach && isatty(0) && isatty(1));
+	f.loop = loop_new();
+	f.relay = f.loop ? relay_new(f.loop, f.tty) : NULL;
+	int signals = block_signals();
+	if (!f.relay || signals < 0) {
+		nsi_fail(&err, ENOMEM, "preparing", "standard input and output", NULL);
+		return report(&err);
+	}
+	exec.tty = f.tty;
+	memcpy(exec.stdio, relay_stdio(f.relay), sizeof(exec.stdio));
+	r = spawn_or_join(&o, rootfd, &f, signals, &exec, &err);
+	relay_finish(f.relay);
+	loop_free(f.loop);
+	close(rootfd);
+	return r < 0 ? report(&err) : r;
+}

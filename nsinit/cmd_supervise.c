@@ -1,0 +1,114 @@
+/* The supervisor of a login container: started by the library, with its first client as descriptor 3. */
+#include "../libcore/base/cleanup.h"
+#include "../libcore/base/io.h"
+#include "../libcore/whole/control.h"
+#include "commands.h"
+#include "server.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <syslog.h>
+
+enum { CLIENT = 3 };
+
+static void refuse(const struct nsi_error *err)
+{
+	struct nsi_reply *reply = calloc(1, sizeof(*reply));
+	char text[2048];
+
+	syslog(LOG_ERR, "reason=%s %s", err->reason[0] ? err->reason : "spawn", nsi_error_text(err, text, sizeof(text)));
+	if (!reply)
+		return;
+	reply->magic = NSI_CONTROL_MAGIC;
+	reply->code = err->code;
+	reply->err = *err;
+	nsi_send(CLIENT, reply, NSI_REPLY_HEAD, NULL, 0);
+	free(reply);
+}
+
+static void on_signal(struct loop *loop, int fd, void *data)
+{
+	struct signalfd_siginfo info;
+
+	(void)loop;
+	if (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		server_end(data);
+}
+
+static int watch_signals(struct loop *loop, struct server *server)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd >= 0 && loop_watch(loop, fd, POLLIN, on_signal, server) ? fd : -1;
+}
+
+static int start(struct container *c, int rootfd, const struct nsi_login *login, struct nsi_error *err)
+{
+	static char name[] = "nsinit-init";
+	static char *const argv[] = {name, NULL}, *const env[] = {NULL};
+	struct nsi_exec exec = {.argv = argv, .env = env, .stdio = {0, 1, 2}, .image = -1};
+	int r = container_load(c, rootfd, login, err);
+
+	if (r == 0)
+		r = nsi_sealed_copy(NSINIT_INIT, &exec.image, err);
+	if (r == 0)
+		r = container_start(c, &exec, err);
+	if (exec.image >= 0)
+		close(exec.image);
+	return r;
+}
+
+static int serve(struct container *c, const int *lifetime)
+{
+	struct loop *loop = loop_new();
+	struct server *server = loop ? server_new(loop, c, lifetime) : NULL;
+	int signals = server ? watch_signals(loop, server) : -1;
+
+	if (signals < 0) {
+		container_end(c);
+		return NSI_EXIT_FAILED;
+	}
+	server_adopt(server, CLIENT);
+	loop_run(loop);
+	container_end(c);
+	server_free(server);
+	close(signals);
+	loop_free(loop);
+	return 0;
+}
+
+int cmd_supervise(void)
+{
+	cleanup_free struct nsi_launch_order *order = calloc(1, sizeof(*order));
+	struct container c = {.rootfd = -1, .range = -1, .listen = -1, .nspid = -1};
+	struct nsi_error err = {0};
+	int fds[NSI_MAX_FDS];
+
+	if (!order || geteuid() != 0 ||
+		nsi_receive(CLIENT, order, sizeof(*order), fds, 10000) != (ssize_t)sizeof(*order) ||
+		order->magic != NSI_CONTROL_MAGIC || fds[0] < 0 || fds[1] < 0)
+		return NSI_EXIT_FAILED;
+	fcntl(CLIENT, F_SETFD, FD_CLOEXEC);
+	openlog("nsinit", LOG_PID, LOG_AUTHPRIV);
+	if (start(&c, fds[0], &order->who, &err) < 0) {
+		refuse(&err);
+		container_free(&c);
+		return NSI_EXIT_FAILED;
+	}
+	close(fds[1]); /* the lock: from here on the control socket answers */
+	syslog(LOG_INFO, "container=%s pid=%d user=%s rootfs=%s started", c.id, (int)c.pid1.pid,
+		order->who.user.name, order->who.decision.rootfs);
+	int status = serve(&c, &order->who.decision.lifetime);
+	syslog(LOG_INFO, "container=%s rootfs=%s ended", c.id, order->who.decision.rootfs);
+	container_free(&c);
+	return status;
+}

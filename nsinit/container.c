@@ -1,0 +1,152 @@
+#include "container.h"
+
+#include "../libcore/act/netlink.h"
+#include "../libcore/base/cleanup.h"
+#include "../libcore/base/io.h"
+#include "../libcore/process/spawn.h"
+#include "../libcore/whole/control.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { ACCOUNTS_MAX = 1024 * 1024 };
+
+void image_read(int rootfd, const char *path, char **ret)
+{
+	size_t len;
+
+	nsi_read_in_root(rootfd, path, path, ACCOUNTS_MAX, ret, &len, NULL);
+}
+
+static int load_spec(int rootfd, struct nsi_spec **ret, struct nsi_error *err)
+{
+	char dir[PATH_MAX - 32], shown[PATH_MAX];
+	cleanup_free char *text = NULL;
+	size_t len;
+	int r;
+
+	snprintf(shown, sizeof(shown), "%s/container.json", nsi_fd_path(rootfd, dir, sizeof(dir)));
+	r = nsi_read_in_root(rootfd, "container.json", shown, NSI_SPEC_MAX_BYTES, &text, &len, err);
+	if (r < 0)
+		return nsi_error_reason(err, "spec");
+	return nsi_spec_parse(shown, text, len, ret, err);
+}
+
+static int make_plan(struct container *c, const struct nsi_spec *spec, const struct nsi_login *login,
+	struct nsi_error *err)
+{
+	struct nsi_image image = {0};
+	uint32_t range = 0;
+	int r = 0;
+
+	image_read(c->rootfd, "etc/passwd", &image.passwd);
+	image_read(c->rootfd, "etc/group", &image.group);
+	image_read(c->rootfd, "etc/hosts", &image.hosts);
+	if (login && login->decision.dns == NSI_DNS_HOST) {
+		cleanup_fd int host = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		image_read(host, "resolv.conf", &image.host_resolv_conf);
+	}
+	if (nsi_plan_wants_range(spec, login))
+		r = nsi_claim_range(c->id, &range, &c->range, err);
+	if (r == 0)
+		r = nsi_plan_make(spec, login, &image, range, &c->plan, err);
+	free(image.passwd);
+	free(image.group);
+	free(image.hosts);
+	free(image.host_resolv_conf);
+	return r;
+}
+
+int container_load(struct container *c, int rootfd, const struct nsi_login *login, struct nsi_error *err)
+{
+	struct nsi_spec *spec = NULL;
+	int r;
+
+	*c = (struct container){.rootfd = rootfd, .range = -1, .listen = -1, .nspid = -1};
+	c->pid1 = (struct nsi_process){.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
+	snprintf(c->veth, sizeof(c->veth), "ns%d", (int)getpid());
+	r = nsi_container_id(rootfd, c->id, err);
+	if (r == 0)
+		r = load_spec(rootfd, &spec, err);
+	if (r == 0)
+		r = make_plan(c, spec, login, err);
+	nsi_spec_free(spec);
+	return r;
+}
+
+static int publish(struct container *c, struct nsi_error *err)
+{
+	struct nsi_state state = {
+		.supervisor = getpid(), .pid1 = c->pid1.pid, .supervisor_start = nsi_start_time(getpid())};
+	int r;
+
+	state.pid1_start = nsi_start_time(c->pid1.pid);
+	nsi_fd_path(c->rootfd, state.rootfs, sizeof(state.rootfs));
+	r = nsi_state_write(c->id, &state, err);
+	return r < 0 ? r : nsi_nspid_write(c->nspid, c->pid1.pid, err);
+}
+
+int container_start(struct container *c, const struct nsi_exec *exec, struct nsi_error *err)
+{
+	int r = nsi_control_listen(c->id, &c->listen, err);
+
+	if (r == 0)
+		r = nsi_nspid_create(c->rootfd, &c->nspid, err);
+	if (r == 0)
+		r = nsi_spawn(c->plan, exec, c->rootfd, c->veth, &c->pid1, err);
+	if (r == 0)
+		r = publish(c, err);
+	if (r == 0)
+		r = nsi_process_go(&c->pid1, err);
+	if (r < 0)
+		container_end(c);
+	return r;
+}
+
+/* Only the file that we made: the container may have put another in its place. */
+static void remove_nspid(const struct container *c)
+{
+	struct stat ours, there;
+
+	if (c->nspid >= 0 && fstat(c->nspid, &ours) == 0 &&
+		fstatat(c->rootfd, ".nspid", &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == there.st_ino &&
+		ours.st_dev == there.st_dev)
+		unlinkat(c->rootfd, ".nspid", 0);
+}
+
+int container_end(struct container *c)
+{
+	int status = -1;
+
+	/* Nobody connects any more; whoever finds the socket gone waits for this process to end. */
+	if (c->listen >= 0)
+		close(nsi_take_fd(&c->listen));
+	if (c->pid1.pid > 0) {
+		kill(c->pid1.pid, SIGKILL); /* our unreaped child: the number is its own */
+		while (waitpid(c->pid1.pid, &status, 0) < 0 && errno == EINTR)
+			continue;
+		c->pid1.pid = -1;
+	}
+	if (c->plan && c->plan->network.present)
+		nsi_net_disconnect(c->veth, NULL);
+	remove_nspid(c);
+	nsi_state_remove(c->id);
+	return status;
+}
+
+void container_free(struct container *c)
+{
+	int *const fds[] = {&c->rootfd, &c->range, &c->listen, &c->nspid, &c->pid1.pidfd, &c->pid1.sync, &c->pid1.pty,
+		&c->pid1.devpts};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (*fds[i] >= 0)
+			close(nsi_take_fd(fds[i]));
+	nsi_plan_free(c->plan);
+	c->plan = NULL;
+}

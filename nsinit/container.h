@@ -1,0 +1,35 @@
+/* One container from its rootfs directory to its end, as its supervisor sees it. */
+#ifndef NSINIT_CONTAINER_H
+#define NSINIT_CONTAINER_H
+
+#include "../libcore/decide/plan.h"
+#include "../libcore/process/exec.h"
+#include "../libcore/whole/state.h"
+
+struct container {
+	int rootfd;
+	char id[NSI_ID_SIZE];
+	char veth[16];
+	struct nsi_plan *plan;
+	struct nsi_process pid1;
+	int range, listen, nspid; /* descriptors, or -1 */
+};
+
+/* Read container.json and what else of the image the plan needs. Starts nothing. Takes over `rootfd`. */
+int container_load(struct container *c, int rootfd, const struct nsi_login *login, struct nsi_error *err);
+
+/*
+ * Spawn pid 1, publish the container (control socket, state, .nspid), and let it run. On failure everything is
+ * undone, and *err may carry exit status 126 or 127.
+ */
+int container_start(struct container *c, const struct nsi_exec *exec, struct nsi_error *err);
+
+/* Kill what is left of it, wait for pid 1, and remove every trace. Returns pid 1's wait status, -1: none. */
+int container_end(struct container *c);
+
+void container_free(struct container *c);
+
+/* Read a file of the image; *ret stays NULL where it does not exist or is no readable file. */
+void image_read(int rootfd, const char *path, char **ret);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * nsinit-init: pid 1 of a login container, and of `nsinit exec --init`. Reaps. Statically linked and run from a
+ * sealed copy, so that the container can neither replace nor change what runs as its root's first process.
+ *
+ *     nsinit-init               reap until killed
+ *     nsinit-init COMMAND...    run COMMAND too, pass signals on to it, end with its status
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int status_of(int wait_status)
+{
+	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+static pid_t start(char **argv, const sigset_t *unblocked)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	sigprocmask(SIG_SETMASK, unblocked, NULL);
+	setpgid(0, 0);
+	signal(SIGTTOU, SIG_IGN);
+	tcsetpgrp(0, getpid()); /* fails where there is no terminal, which is fine */
+	signal(SIGTTOU, SIG_DFL);
+	execvp(argv[0], argv);
+	_exit(errno == ENOENT || errno == ENOTDIR ? 127 : 126);
+}
+
+static void reap(pid_t command)
+{
+	int wait_status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
+		if (pid == command)
+			_exit(status_of(wait_status));
+}
+
+int main(int argc, char **argv)
+{
+	sigset_t all, before;
+	pid_t command = 0;
+
+	prctl(PR_SET_NAME, "nsinit-init");
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	if (argc > 1) {
+		command = start(argv + 1, &before);
+		if (command < 0)
+			return 125;
+	}
+	for (;;) {
+		int sig = sigwaitinfo(&all, NULL);
+
+		if (sig == SIGCHLD)
+			reap(command);
+		else if (sig > 0 && command > 0)
+			kill(command, sig);
+	}
+}

@@ -1,0 +1,42 @@
+#include "commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int report(const struct nsi_error *err)
+{
+	char text[2048];
+
+	fprintf(stderr, "nsinit: %s\n", nsi_error_text(err, text, sizeof(text)));
+	return err->exit_status ? err->exit_status : NSI_EXIT_FAILED;
+}
+
+static int help(FILE *out, int status)
+{
+	fputs("usage: nsinit exec [OPTIONS] [--] COMMAND...   run a command in the container of this directory\n"
+	      "       nsinit check [PATH]                     check a container.json, rootfs directory or policy\n"
+	      "       nsinit explain USER [POLICY]            what the policy decides for a user\n"
+	      "       nsinit version\n",
+		out);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2)
+		return help(stderr, NSI_EXIT_FAILED);
+	if (strcmp(argv[1], "exec") == 0)
+		return cmd_exec(argc - 1, argv + 1);
+	if (strcmp(argv[1], "check") == 0)
+		return cmd_check(argc - 1, argv + 1);
+	if (strcmp(argv[1], "explain") == 0)
+		return cmd_explain(argc - 1, argv + 1);
+	if (strcmp(argv[1], "supervise") == 0)
+		return cmd_supervise();
+	if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)
+		return puts("nsinit " NSINIT_VERSION) < 0;
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
+		return help(stdout, 0);
+	fprintf(stderr, "nsinit: unknown command \"%s\"\n", argv[1]);
+	return help(stderr, NSI_EXIT_FAILED);
+}

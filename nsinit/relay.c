@@ -1,0 +1,251 @@
+#include "relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <termios.h>
+#include <unistd.h>
+
+/*
+ * Writing to a pipe that poll() reports writable does not block for up to PIPE_BUF bytes; descriptors that other
+ * processes share must not be made non-blocking.
+ */
+enum { INPUT, OUTPUT, ERROR, CHANNELS, CHUNK = 4096 };
+
+struct channel {
+	struct relay *relay;
+	int from, to; /* -1: closed */
+	size_t at, len;
+	char data[CHUNK];
+};
+
+struct relay {
+	struct loop *loop;
+	bool tty, raw;
+	struct termios saved;
+	int stdio[3];      /* for the command */
+	bool ours[3];      /* whether stdio[i] is a pipe end of ours */
+	int master;
+	struct channel channels[CHANNELS];
+};
+
+static void read_some(struct loop *loop, int fd, void *data);
+static void write_some(struct loop *loop, int fd, void *data);
+
+static void close_to(struct channel *c)
+{
+	if (c->to < 0)
+		return;
+	loop_events(c->relay->loop, c->to, write_some, 0);
+	/* The terminal's master serves both ways, and 1 and 2 are not ours. */
+	if (c->to != c->relay->master && c->to > 2) {
+		loop_forget(c->relay->loop, c->to);
+		close(c->to);
+	} else if (c->to == c->relay->master) {
+		char end = 4; /* ^D: the only end of input that a terminal knows */
+		(void)!write(c->to, &end, 1);
+	}
+	c->to = -1;
+}
+
+static void close_from(struct channel *c)
+{
+	if (c->from < 0)
+		return;
+	loop_events(c->relay->loop, c->from, read_some, 0);
+	c->from = -1;
+	if (c->len == 0)
+		close_to(c);
+}
+
+/* False at the end of input. */
+static bool fill(struct channel *c)
+{
+	ssize_t n = read(c->from, c->data, sizeof(c->data));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return true;
+	if (n <= 0)
+		return false;
+	c->at = 0;
+	c->len = (size_t)n;
+	return true;
+}
+
+static void read_some(struct loop *loop, int fd, void *data)
+{
+	struct channel *c = data;
+
+	if (!fill(c)) {
+		close_from(c);
+	} else if (c->len > 0) {
+		loop_events(loop, fd, read_some, 0);
+		loop_events(loop, c->to, write_some, POLLOUT);
+	}
+}
+
+static bool flush(struct channel *c)
+{
+	while (c->len > 0) {
+		ssize_t n = write(c->to, c->data + c->at, c->len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN;
+		c->at += (size_t)n;
+		c->len -= (size_t)n;
+	}
+	return true;
+}
+
+static void write_some(struct loop *loop, int fd, void *data)
+{
+	struct channel *c = data;
+
+	if (!flush(c)) {
+		c->len = 0;
+		int from = c->from;
+		close_from(c);
+		close_to(c);
+		if (from > 2 && from != c->relay->master) {
+			/* Nobody reads it any more: the command is to see that as a broken pipe. */
+			loop_forget(loop, from);
+			close(from);
+		}
+		return;
+	}
+	if (c->len > 0)
+		return;
+	loop_events(loop, fd, write_some, 0);
+	if (c->from >= 0)
+		loop_events(loop, c->from, read_some, POLLIN);
+	else
+		close_to(c);
+}
+
+static void open_channel(struct relay *relay, int which, int from, int to)
+{
+	struct channel *c = &relay->channels[which];
+
+	c->relay = relay;
+	c->from = from;
+	c->to = to;
+	loop_watch(relay->loop, from, POLLIN, read_some, c);
+	loop_watch(relay->loop, to, 0, write_some, c);
+}
+
+static bool may_cross(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	return S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode) ||
+	       (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
+}
+
+static bool prepare(struct relay *relay, int fd)
+{
+	int ends[2];
+
+	relay->stdio[fd] = fd;
+	if (relay->tty || may_cross(fd))
+		return true;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return false;
+	relay->ours[fd] = true;
+	relay->stdio[fd] = fd == 0 ? ends[0] : ends[1];
+	fcntl(fd == 0 ? ends[1] : ends[0], F_SETFL, O_NONBLOCK);
+	if (fd == 0)
+		open_channel(relay, INPUT, 0, ends[1]);
+	else
+		open_channel(relay, fd, ends[0], fd);
+	return true;
+}
+
+struct relay *relay_new(struct loop *loop, bool tty)
+{
+	struct relay *relay = calloc(1, sizeof(*relay));
+
+	if (!relay)
+		return NULL;
+	relay->loop = loop;
+	relay->tty = tty;
+	relay->master = -1;
+	for (int i = 0; i < CHANNELS; i++)
+		relay->channels[i] = (struct channel){.relay = relay, .from = -1, .to = -1};
+	for (int fd = 0; fd < 3; fd++) {
+		if (!prepare(relay, fd)) {
+			free(relay);
+			return NULL;
+		}
+	}
+	return relay;
+}
+
+const int *relay_stdio(const struct relay *relay)
+{
+	return relay->stdio;
+}
+
+void relay_started(struct relay *relay)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		if (relay->ours[fd])
+			close(relay->stdio[fd]);
+		relay->ours[fd] = false;
+	}
+}
+
+void relay_resize(struct relay *relay)
+{
+	struct winsize size;
+
+	if (relay->master >= 0 && ioctl(0, TIOCGWINSZ, &size) == 0)
+		ioctl(relay->master, TIOCSWINSZ, &size);
+}
+
+void relay_terminal(struct relay *relay, int master)
+{
+	struct termios raw;
+
+	relay->master = master;
+	fcntl(master, F_SETFL, O_NONBLOCK);
+	relay_resize(relay);
+	if (tcgetattr(0, &relay->saved) == 0) {
+		raw = relay->saved;
+		cfmakeraw(&raw);
+		relay->raw = tcsetattr(0, TCSADRAIN, &raw) == 0;
+	}
+	open_channel(relay, INPUT, 0, master);
+	open_channel(relay, OUTPUT, master, 1);
+}
+
+void relay_finish(struct relay *relay)
+{
+	if (!relay)
+		return;
+	for (int i = OUTPUT; i < CHANNELS; i++) {
+		struct channel *c = &relay->channels[i];
+
+		/* What the command wrote last. A process that it left behind may hold the other end open. */
+		if (c->to >= 0 && !flush(c))
+			continue;
+		while (c->from >= 0 && c->to >= 0) {
+			c->len = 0;
+			if (!fill(c) || c->len == 0 || !flush(c))
+				break;
+		}
+	}
+	if (relay->raw)
+		tcsetattr(0, TCSADRAIN, &relay->saved);
+	if (relay->master >= 0)
+		close(relay->master);
+	free(relay);
+}

@@ -1,0 +1,25 @@
+/* The supervisor's part that others talk to: sessions come, are counted, and end. */
+#ifndef NSINIT_SERVER_H
+#define NSINIT_SERVER_H
+
+#include "container.h"
+#include "loop.h"
+
+struct server;
+
+/*
+ * Serve the started container's control socket until pid 1 has ended, or until server_end(). `lifetime` is the
+ * policy's for a login container; NULL for a container whose command is pid 1. The loop stops then.
+ */
+struct server *server_new(struct loop *loop, struct container *c, const int *lifetime);
+
+/* A connection that exists already. Takes it over. */
+void server_adopt(struct server *server, int sock);
+
+/* End the container in order. */
+void server_end(struct server *server);
+
+/* Ends every session: what joined from outside the container is killed. After the loop. */
+void server_free(struct server *server);
+
+#endif
