@@ -61,7 +61,7 @@ bool loop_watch(struct loop *loop, int fd, short events, loop_fn fn, void *data)
 {
 	size_t at = 0;
 
-	while (at < loop->n && loop->fds[at].fd >= 0)
+	while (at < loop->n && loop->fds[at].fd != -1)
 		at++;
 	if (at == loop->size && !grow(loop))
 		return false;

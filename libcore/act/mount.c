@@ -4,10 +4,12 @@
 #include "../base/compat.h"
 #include "../base/io.h"
 
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 /*
  * Every path below is one into a tree that its owner may have prepared against us. It is resolved inside the
@@ -163,7 +165,12 @@ static int set_options(int fs, const char *options)
 static int new_filesystem(const char *type, const char *options, unsigned attributes, int *ret_mount)
 {
 	cleanup_fd int fs = nsi_fsopen(type, FSOPEN_CLOEXEC);
-	int r = fs < 0 ? -errno : set_options(fs, options);
+	int r = fs < 0 ? -errno : 0;
+
+	if (r == 0 && nsi_fsconfig(fs, FSCONFIG_SET_STRING, "source", type, 0) < 0)
+		r = -errno;
+	if (r == 0)
+		r = set_options(fs, options);
 
 	if (r < 0)
 		return r;
@@ -384,9 +391,19 @@ int nsi_mount_detached(int fd, int *ret_tree, struct nsi_error *err)
 	return 0;
 }
 
-int nsi_mount_attach(int tree, const char *path, struct nsi_error *err)
+int nsi_mount_terminals(int tree, struct nsi_error *err)
 {
-	if (nsi_move_mount(tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return nsi_fail(err, errno, "mounting on", path, NULL);
+	struct statfs fs;
+	struct stat st;
+
+	if (nsi_move_mount(tree, "", AT_FDCWD, "/dev/pts", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return nsi_fail(err, errno, "mounting on", "/dev/pts", NULL);
+	if (lstat("/dev/ptmx", &st) < 0)
+		return nsi_fail(err, errno, "checking", "/dev/ptmx", NULL);
+	if (S_ISLNK(st.st_mode) || statfs("/dev/ptmx", &fs) < 0 || fs.f_type != DEVPTS_SUPER_MAGIC)
+		return 0;
+	cleanup_fd int ptmx = nsi_open_tree(AT_FDCWD, "/dev/pts/ptmx", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (ptmx < 0 || nsi_move_mount(ptmx, "", AT_FDCWD, "/dev/ptmx", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return nsi_fail(err, errno, "mounting on", "/dev/ptmx", NULL);
 	return 0;
 }

@@ -26,7 +26,10 @@ int nsi_mount_plan(const struct nsi_plan *plan, int root_tree, int home_tree, in
 /* A detached copy of the mount that `fd` is on. It must be of this mount namespace. */
 int nsi_mount_detached(int fd, int *ret_tree, struct nsi_error *err);
 
-/* Attach a detached mount at directory `path`. */
-int nsi_mount_attach(int tree, const char *path, struct nsi_error *err);
+/*
+ * Attach a detached devpts at /dev/pts, and see to it that /dev/ptmx leads there, whether it is a device node (the
+ * kernel looks for "pts" beside it), a symbolic link, or (inside other containers) a bind of the old devpts' ptmx.
+ */
+int nsi_mount_terminals(int tree, struct nsi_error *err);
 
 #endif

@@ -143,7 +143,7 @@ int nsi_session_terminal(struct nsi_session *s, struct nsi_error *err)
 	int r = nsi_private_mounts(&s->old_mounts, err);
 
 	if (r == 0)
-		r = nsi_mount_attach(s->terminals, "/dev/pts", err);
+		r = nsi_mount_terminals(s->terminals, err);
 	if (r < 0)
 		return nsi_error_reason(err, "terminal");
 	close(nsi_take_fd(&s->terminals));

@@ -1,0 +1,42 @@
+"""Run the live tests on the throw-away host: python3 tests/live/run.py [NAME...]"""
+import sys
+import unittest
+
+import host
+
+
+class Result(unittest.TextTestResult):
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.passed = 0
+
+    def addSuccess(self, test):
+        super().addSuccess(test)
+        self.passed += 1
+
+
+def names(suite):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from names(test)
+        else:
+            yield test
+
+
+def main():
+    wanted = sys.argv[1:]
+    suite = unittest.TestSuite(
+        t for t in names(unittest.defaultTestLoader.discover('tests/live', pattern='test_*.py'))
+        if not wanted or any(w in t.id() for w in wanted))
+    host.THE = host.Host()
+    try:
+        result = unittest.TextTestRunner(resultclass=Result, verbosity=2, stream=sys.stdout).run(suite)
+    finally:
+        host.THE.stop()
+    failed = len(result.failures) + len(result.errors)
+    print(f'{result.passed} passed, {failed} failed, {len(result.skipped)} skipped')
+    # A skip hides what was to be shown: it counts as a failure.
+    sys.exit(1 if failed or result.skipped or not result.passed else 0)
+
+
+main()
