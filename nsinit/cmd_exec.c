@@ -38,6 +38,7 @@ struct front {
 	struct server *server; /* when we spawned it */
 	struct nsi_process *process;
 	bool tty;
+	int started, parent_stderr; /* with -d, until the command runs */
 };
 
 static int usage(void)
@@ -189,8 +190,11 @@ static void container_gone(struct loop *loop, int fd, void *data)
 	nsi_pidfd_send_signal(f->process->pidfd, SIGKILL);
 }
 
+static void tell_parent(struct front *f, int status);
+
 static bool run(struct front *f, int signals)
 {
+	tell_parent(f, 0);
 	relay_started(f->relay);
 	if (f->tty)
 		relay_terminal(f->relay, nsi_take_fd(&f->process->pty));
@@ -338,28 +342,74 @@ static bool fill_stdio(void)
 	}
 }
 
-/* In the background: a process of its own session without input or output. The parent reports its start. */
-static bool detach(void)
+/*
+ * In the background: a process of its own session without input or output. The parent waits to hear whether the
+ * command could be started, prints the process's pid or leaves it its standard error, and ends with that status.
+ */
+static bool detach(struct front *f)
 {
-	pid_t pid = fork();
+	int status = NSI_EXIT_FAILED, ends[2];
 
-	if (pid != 0) {
-		if (pid > 0)
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return false;
+	pid_t pid = fork();
+	if (pid < 0)
+		return false;
+	if (pid > 0) {
+		close(ends[1]);
+		if (read(ends[0], &status, sizeof(status)) == (ssize_t)sizeof(status) && status == 0)
 			printf("%d\n", (int)pid);
-		exit(pid > 0 ? 0 : NSI_EXIT_FAILED);
+		exit(status);
 	}
+	close(ends[0]);
+	f->started = ends[1];
+	f->parent_stderr = fcntl(2, F_DUPFD_CLOEXEC, 3);
 	setsid();
 	for (int fd = 0; fd < 3; fd++)
 		close(fd);
 	return fill_stdio();
 }
 
+/* Tell the waiting parent of detach(), if there is one. */
+static void tell_parent(struct front *f, int status)
+{
+	if (f->started < 0)
+		return;
+	(void)!write(f->started, &status, sizeof(status));
+	close(nsi_take_fd(&f->started));
+	close(nsi_take_fd(&f->parent_stderr));
+}
+
+static int fail(struct front *f, const struct nsi_error *err)
+{
+	if (f->parent_stderr >= 0)
+		dup2(f->parent_stderr, 2);
+	int status = report(err);
+	tell_parent(f, status);
+	return status;
+}
+
+static int prepare_and_run(const struct options *o, int rootfd, struct front *f, struct nsi_error *err)
+{
+	struct nsi_exec exec = {.image = -1, .tty = f->tty};
+	int signals = block_signals();
+
+	f->loop = loop_new();
+	f->relay = f->loop ? relay_new(f->loop, f->tty) : NULL;
+	if (!f->relay || signals < 0)
+		return nsi_fail(err, ENOMEM, "preparing", "standard input and output", NULL);
+	memcpy(exec.stdio, relay_stdio(f->relay), sizeof(exec.stdio));
+	int r = spawn_or_join(o, rootfd, f, signals, &exec, err);
+	relay_finish(f->relay);
+	loop_free(f->loop);
+	return r;
+}
+
 int cmd_exec(int argc, char **argv)
 {
 	struct options o;
 	struct nsi_error err = {0};
-	struct front f = {0};
-	struct nsi_exec exec = {.image = -1};
+	struct front f = {.started = -1, .parent_stderr = -1};
 	int rootfd = -1, r;
 
 	if (!fill_stdio() || !parse_options(argc, argv, &o))
@@ -372,22 +422,11 @@ int cmd_exec(int argc, char **argv)
 	r = open_dir(o.dir, &rootfd, &err);
 	if (r < 0)
 		return report(&err);
-	if (o.detach && !detach())
-		return NSI_EXIT_FAILED;
 	prctl(PR_SET_DUMPABLE, 0);
 	f.tty = o.tty == 1 || (o.tty < 0 && !o.detach && isatty(0) && isatty(1));
-	f.loop = loop_new();
-	f.relay = f.loop ? relay_new(f.loop, f.tty) : NULL;
-	int signals = block_signals();
-	if (!f.relay || signals < 0) {
-		nsi_fail(&err, ENOMEM, "preparing", "standard input and output", NULL);
-		return report(&err);
-	}
-	exec.tty = f.tty;
-	memcpy(exec.stdio, relay_stdio(f.relay), sizeof(exec.stdio));
-	r = spawn_or_join(&o, rootfd, &f, signals, &exec, &err);
-	relay_finish(f.relay);
-	loop_free(f.loop);
+	if (o.detach && !detach(&f))
+		return NSI_EXIT_FAILED;
+	r = prepare_and_run(&o, rootfd, &f, &err);
 	close(rootfd);
-	return r < 0 ? report(&err) : r;
+	return r < 0 ? fail(&f, &err) : r;
 }

@@ -116,10 +116,10 @@ def supervisors():
     found = []
     for pid in filter(str.isdigit, os.listdir('/proc')):
         try:
-            with open(f'/proc/{pid}/comm') as f:
-                if f.read().startswith('nsinit'):
+            with open(f'/proc/{pid}/stat') as f:
+                if re.match(r'\d+ \(nsinit[^)]*\) [^Z]', f.read()):
                     found.append(int(pid))
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             pass
     return found
 
@@ -133,7 +133,10 @@ def nothing_left():
 
 
 def wait_nothing_left():
-    until(nothing_left, 'the end of every container')
+    try:
+        until(nothing_left, 'the end of every container')
+    except AssertionError as e:
+        raise AssertionError(f'{e}; {run("ps -eo pid,ppid,stat,args; ls -R /run/nsinit").stdout}')
 
 
 def policy(rules, unmapped='host', extra=''):

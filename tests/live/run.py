@@ -24,13 +24,14 @@ def names(suite):
 
 
 def main():
-    wanted = sys.argv[1:]
+    stop_early = '-x' in sys.argv
+    wanted = [a for a in sys.argv[1:] if a != '-x']
     suite = unittest.TestSuite(
         t for t in names(unittest.defaultTestLoader.discover('tests/live', pattern='test_*.py'))
         if not wanted or any(w in t.id() for w in wanted))
     host.THE = host.Host()
     try:
-        result = unittest.TextTestRunner(resultclass=Result, verbosity=2, stream=sys.stdout).run(suite)
+        result = unittest.TextTestRunner(resultclass=Result, verbosity=2, stream=sys.stdout, failfast=stop_early).run(suite)
     finally:
         host.THE.stop()
     failed = len(result.failures) + len(result.errors)
