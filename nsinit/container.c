@@ -47,6 +47,7 @@ static int make_plan(struct container *c, const struct nsi_spec *spec, const str
 	image_read(c->rootfd, "etc/passwd", &image.passwd);
 	image_read(c->rootfd, "etc/group", &image.group);
 	image_read(c->rootfd, "etc/hosts", &image.hosts);
+	image_read(c->rootfd, "etc/nsswitch.conf", &image.nsswitch);
 	if (login && login->decision.dns == NSI_DNS_HOST) {
 		cleanup_fd int host = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		image_read(host, "resolv.conf", &image.host_resolv_conf);
@@ -58,6 +59,7 @@ static int make_plan(struct container *c, const struct nsi_spec *spec, const str
 	free(image.passwd);
 	free(image.group);
 	free(image.hosts);
+	free(image.nsswitch);
 	free(image.host_resolv_conf);
 	return r;
 }

@@ -250,6 +250,10 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	if (r == 0 && !image->hosts)
 		r = add_file(plan, "etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t%s\n",
 			plan->hostname[0] ? plan->hostname : "container");
+	/* Without the file glibc asks DNS before /etc/hosts: "localhost" would not resolve. */
+	if (r == 0 && !image->nsswitch)
+		r = add(plan, NSI_OP_FILE, "passwd: files\ngroup: files\nhosts: files dns\n", "etc/nsswitch.conf",
+			NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (r == 0 && d->dns == NSI_DNS_HOST)
 		r = add_file(plan, "etc/resolv.conf", "%s",
 			image->host_resolv_conf ? image->host_resolv_conf : "");

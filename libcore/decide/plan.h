@@ -64,7 +64,7 @@ struct nsi_plan {
 
 /* The texts of the image that a plan depends on; NULL where the file does not exist. */
 struct nsi_image {
-	char *passwd, *group, *hosts;
+	char *passwd, *group, *hosts, *nsswitch;
 	char *host_resolv_conf; /* the host's, for dns = "host" */
 };
 

@@ -252,6 +252,14 @@ class Terminal:
                     raise AssertionError(f'{pattern!r} did not come before the end: {self.text!r}')
                 self.text += data.decode(errors='replace')
 
+    def end(self):
+        """Whatever state it is in."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+
     def finish(self):
         """Its exit status."""
         end = time.monotonic() + 10

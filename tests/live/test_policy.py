@@ -1,0 +1,177 @@
+"""Who lands where, and that a mapped user gets nothing when anything is wrong."""
+import os
+import re
+import unittest
+
+import host
+from host import (PORT, ROOTS, RUN_DIR, SPEC, container, exec_in, nsinit, policy, run, ssh, until,
+                  wait_nothing_left, write)
+
+ROOT = f'{ROOTS}/alice'
+RULES = ['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; }}',
+         '{ user = "dave"; deny = "No container is set up for %u."; }']
+MARK = '/tmp/a-host-process-ran'
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        container('alice')
+        policy(RULES)
+        if os.path.exists(MARK):
+            os.unlink(MARK)
+        self.addCleanup(wait_nothing_left)
+
+    def refused(self, logged, user='alice'):
+        """The login ends with 254 and no process of the user ever ran on the host; the log says why."""
+        before = len(host.log_text())
+        done = ssh(user, f'touch {MARK}; echo reached')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertNotIn('reached', done.stdout)
+        self.assertFalse(os.path.exists(MARK))
+        until(lambda: re.search(logged, host.log_text()[before:]), f'{logged!r} in the log: '
+              + host.log_text()[before:])
+        forward = ssh(user, options=['-W', f'127.0.0.1:{PORT}'], timeout=20)
+        self.assertNotIn('SSH-2.0', forward.stdout)
+        return done
+
+
+class Policy(Case):
+    def test_unmapped_users_log_in_to_the_host(self):
+        done = ssh('bob', 'hostname; readlink /proc/self/ns/mnt; id -un')
+        self.assertEqual(done.stdout.split('\n')[0], 'throwaway')
+        self.assertEqual(done.stdout.split('\n')[1], os.readlink('/proc/self/ns/mnt'))
+
+    def test_root_stays(self):
+        os.makedirs('/root/.ssh', exist_ok=True)
+        run(f'cp {host.KEY}.pub /root/.ssh/authorized_keys; chmod 700 /root /root/.ssh; chown root /root')
+        self.assertEqual(ssh('root', 'hostname').stdout, 'throwaway\n')
+
+    def test_denied_with_the_policy_s_sentence(self):
+        done = self.refused('reason=denied user=dave', user='dave')
+        self.assertEqual(done.returncode, 254)
+
+    def test_unmapped_can_be_denied(self):
+        policy(RULES, unmapped='deny')
+        self.refused('reason=denied user=bob', user='bob')
+
+    def test_first_match_wins_and_names_expand(self):
+        policy([f'{{ user = ["alice", "bob"]; rootfs = "{ROOTS}/%u"; }}', '{ user = "*"; stay = "host"; }'])
+        self.assertIn(f'rootfs:    {ROOTS}/alice', nsinit('explain', 'alice').stdout)
+        self.assertIn(f'rootfs:    {ROOTS}/bob', nsinit('explain', 'bob').stdout)
+        self.assertIn('stays on the host', nsinit('explain', 'root').stdout)
+        policy(['{ user = "alice"; rootfs = "/x/%U/%%%h"; }'])
+        uid = run('id -u alice').stdout.strip()
+        self.assertIn(f'rootfs:    /x/{uid}/%/home/alice\n', nsinit('explain', 'alice').stdout)
+
+    def test_root_in_a_container_is_refused(self):
+        policy([f'{{ user = "*"; rootfs = "{ROOTS}/alice"; }}'])
+        done = nsinit('explain', 'root')
+        self.assertEqual(done.returncode, 125)
+        self.assertIn('uid 0', done.stderr)
+
+    def test_user_in_another_s_container(self):
+        policy([f'{{ user = ["alice", "bob"]; rootfs = "{ROOTS}/alice"; }}'])
+        import subprocess
+        first = subprocess.Popen(['ssh', *host.SSH_OPTIONS, '-p', str(PORT), 'alice@127.0.0.1', 'echo in; sleep 1000'],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(first.stdout.readline(), 'in\n')
+        self.refused("another user's", user='bob')
+        first.kill()
+        first.communicate()
+
+
+class Refusal(Case):
+    def test_bad_json(self):
+        write(f'{ROOT}/container.json', '{\n  "hostname": "x",\n  "namespaces": ["NEWNS",]\n}')
+        done = self.refused(rf'reason=spec user=alice refused: reading {ROOT}/container.json:3:\d+')
+        self.assertEqual(done.returncode, 254)
+
+    def test_unknown_key(self):
+        write(f'{ROOT}/container.json', '{"hostnam": "x"}')
+        self.refused(r'container.json:1:2: unknown key "hostnam"; did you mean "hostname"\?')
+
+    def test_missing_container_json(self):
+        container('alice', spec=None)
+        self.refused('container.json: No such file or directory')
+
+    def test_missing_rootfs(self):
+        os.rename(ROOT, f'{ROOT}.away')
+        self.addCleanup(run, f'rm -rf {ROOT}.away')
+        self.refused(f'reason=rootfs user=alice refused: opening {ROOT}: No such file')
+
+    def test_rootfs_is_a_symbolic_link(self):
+        os.rename(ROOT, f'{ROOT}.away')
+        os.symlink(f'{ROOT}.away', ROOT)
+        self.addCleanup(run, f'rm -rf {ROOT} {ROOT}.away')
+        self.refused('symbolic link')
+
+    def test_rootfs_that_others_can_reach(self):
+        os.chmod(ROOTS, 0o755)
+        self.addCleanup(os.chmod, ROOTS, 0o700)
+        self.refused('set-uid file')
+
+    def test_policy_missing(self):
+        os.unlink('/etc/nsinit/nsinit.conf')
+        self.refused('reason=policy user=alice refused: opening /etc/nsinit/nsinit.conf: No such file')
+
+    def test_policy_unparsable(self):
+        write('/etc/nsinit/nsinit.conf', 'version = 1;\nunmapped = "host";\nrules = oops\n')
+        self.refused(r'nsinit.conf:\d: syntax error')
+
+    def test_policy_writable_by_others(self):
+        os.chmod('/etc/nsinit/nsinit.conf', 0o666)
+        self.refused('lets others than root write')
+        os.chmod('/etc/nsinit/nsinit.conf', 0o644)
+        os.chown('/etc/nsinit/nsinit.conf', 1, 0)
+        self.refused('belongs to uid 1')
+        os.chown('/etc/nsinit/nsinit.conf', 0, 0)
+        os.chmod('/etc/nsinit', 0o777)
+        self.refused('lets others than root write')
+        os.chmod('/etc/nsinit', 0o755)
+
+    def test_auth_line_missing(self):
+        host.Host.pam(auth='auth required pam_permit.so')
+        self.addCleanup(host.Host.pam)
+        self.refused('auth optional pam_nsinit.so')
+
+    def test_program_missing(self):
+        os.rename('/usr/bin/nsinit', '/usr/bin/nsinit.away')
+        self.addCleanup(os.rename, '/usr/bin/nsinit.away', '/usr/bin/nsinit')
+        self.refused('supervisor')
+
+    def test_init_missing(self):
+        os.rename('/usr/libexec/nsinit/nsinit-init', '/usr/libexec/nsinit/away')
+        self.addCleanup(os.rename, '/usr/libexec/nsinit/away', '/usr/libexec/nsinit/nsinit-init')
+        self.refused('nsinit-init: No such file')
+
+    def test_run_directory_of_somebody_else(self):
+        run(f'rm -rf {RUN_DIR}; mkdir -m 0777 {RUN_DIR}; chown alice {RUN_DIR}')
+        self.addCleanup(run, f'rm -rf {RUN_DIR}')
+        self.refused("not root's alone")
+
+    def test_other_services_are_refused(self):
+        write('/etc/pam.d/su', 'auth sufficient pam_rootok.so\nauth optional pam_nsinit.so\naccount required '
+                               'pam_permit.so\nsession required pam_nsinit.so\n')
+        done = run(['su', 'alice', '-c', f'touch {MARK}'], check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertFalse(os.path.exists(MARK))
+
+    def test_container_in_use_by_exec(self):
+        import subprocess
+        front = subprocess.Popen(['nsinit', 'exec', '-C', ROOT, 'sleep', '1000'], stdin=subprocess.DEVNULL)
+        pid = host.wait_nspid(ROOT)
+        self.refused('in use by nsinit exec')
+        os.kill(pid, 9)
+        front.wait()
+
+    def test_stale_state_and_nspid_are_no_obstacle(self):
+        write(f'{ROOT}/.nspid', '99999')
+        self.assertEqual(ssh('alice', 'hostname').stdout, 'inside\n')
+
+    def test_session_line_alone_exports_only_pam_functions(self):
+        symbols = re.findall(r' T (\S+)', run('nm -D --defined-only /lib/*/security/pam_nsinit.so').stdout)
+        self.assertEqual(sorted(symbols), ['pam_sm_authenticate', 'pam_sm_close_session', 'pam_sm_open_session',
+                                           'pam_sm_setcred'])
+
+
+del Case
