@@ -30,15 +30,16 @@ enum {
 	NSI_EXIT_NOT_FOUND = 127,      /* the command was not found */
 };
 
-/* What failed. `object` names the file with line and column where they are known. All text is printable ASCII. */
+/* What failed. `object` names the file with line and column where they are known. All text is printable
+ * ASCII. */
 struct nsi_error {
-	int code;          /* an errno value, > 0 */
-	int exit_status;   /* what a command line program should exit with */
-	char reason[32];   /* a stable word for logs: "policy", "spec", "rootfs", "spawn", "join", ... */
-	char step[64];     /* what was being done: "mounting" */
-	char object[512];  /* to what: "/proc" */
-	char cause[384];   /* why it failed */
-	char hint[384];    /* the remedy; may be empty */
+	int code;         /* an errno value, > 0 */
+	int exit_status;  /* what a command line program should exit with */
+	char reason[32];  /* a stable word for logs: "policy", "spec", "rootfs", "spawn", "join", ... */
+	char step[64];    /* what was being done: "mounting" */
+	char object[512]; /* to what: "/proc" */
+	char cause[384];  /* why it failed */
+	char hint[384];   /* the remedy; may be empty */
 };
 
 /* "step object: cause; hint" in `buf`, which it returns. */
@@ -81,8 +82,8 @@ enum { NSI_LIFETIME_FOREVER = -1, NSI_LIFETIME_LAST_SESSION = 0 };
 /* What the policy says of a user. A plain value: it also travels to the supervisor as it is. */
 struct nsi_decision {
 	enum nsi_verdict verdict;
-	int line;          /* of the rule in the policy file; 0 for `unmapped` */
-	int lifetime;      /* NSI_LIFETIME_*, or seconds that an empty container is kept */
+	int line;     /* of the rule in the policy file; 0 for `unmapped` */
+	int lifetime; /* NSI_LIFETIME_*, or seconds that an empty container is kept */
 	enum nsi_userns userns;
 	enum nsi_home home;
 	enum nsi_accounts accounts;

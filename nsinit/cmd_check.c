@@ -99,8 +99,8 @@ static void print_decision(const char *policy, const struct nsi_user *user, cons
 		printf("told:      %s\n", d->text);
 	if (d->verdict != NSI_CONTAINER)
 		return;
-	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\nlifetime:  ", d->rootfs,
-		userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
+	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\nlifetime:  ",
+		d->rootfs, userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
 	if (d->lifetime == NSI_LIFETIME_FOREVER)
 		puts("forever");
 	else if (d->lifetime == NSI_LIFETIME_LAST_SESSION)

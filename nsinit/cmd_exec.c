@@ -1,4 +1,5 @@
-/* nsinit exec: spawn the container of a rootfs directory with a command as its pid 1, or join it if it lives. */
+/* nsinit exec: spawn the container of a rootfs directory with a command as its pid 1, or join it if it lives.
+ */
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
@@ -222,7 +223,8 @@ static int spawn(const struct options *o, struct container *c, int *lock, struct
 	cleanup_free char **env = merge_environment(c->plan->environment, o);
 	exec->env = env;
 	if (r == 0)
-		r = env ? container_start(c, exec, err) : nsi_fail(err, ENOMEM, "starting", o->command[0], NULL);
+		r = env ? container_start(c, exec, err)
+			: nsi_fail(err, ENOMEM, "starting", o->command[0], NULL);
 	if (r < 0)
 		return r;
 	close(nsi_take_fd(lock)); /* from here on others join */
@@ -247,8 +249,8 @@ static char **reply_environment(struct nsi_reply *reply)
 	return env;
 }
 
-static int join(const struct options *o, int rootfd, int sock, struct nsi_reply *reply, int fds[], struct front *f,
-	int signals, struct nsi_exec *exec, struct nsi_error *err)
+static int join(const struct options *o, int rootfd, int sock, struct nsi_reply *reply, int fds[],
+	struct front *f, int signals, struct nsi_exec *exec, struct nsi_error *err)
 {
 	struct nsi_process p;
 	cleanup_free char **base = reply_environment(reply);
@@ -280,7 +282,8 @@ static int join(const struct options *o, int rootfd, int sock, struct nsi_reply 
 
 /* ------------------------------------------------------------------ which of the two */
 
-static int connect_and_ask(const char *id, struct nsi_reply *reply, int fds[], int *sock, struct nsi_error *err)
+static int connect_and_ask(
+	const char *id, struct nsi_reply *reply, int fds[], int *sock, struct nsi_error *err)
 {
 	int r = nsi_control_connect(id, sock);
 
@@ -290,8 +293,8 @@ static int connect_and_ask(const char *id, struct nsi_reply *reply, int fds[], i
 	return r;
 }
 
-static int spawn_or_join(const struct options *o, int rootfd, struct front *f, int signals, struct nsi_exec *exec,
-	struct nsi_error *err)
+static int spawn_or_join(const struct options *o, int rootfd, struct front *f, int signals,
+	struct nsi_exec *exec, struct nsi_error *err)
 {
 	cleanup_fd int lock = -1, sock = -1;
 	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
@@ -343,8 +346,9 @@ static bool fill_stdio(void)
 }
 
 /*
- * In the background: a process of its own session without input or output. The parent waits to hear whether the
- * command could be started, prints the process's pid or leaves it its standard error, and ends with that status.
+ * In the background: a process of its own session without input or output. The parent waits to hear whether
+ * the command could be started, prints the process's pid or leaves it its standard error, and ends with that
+ * status.
  */
 static bool detach(struct front *f)
 {

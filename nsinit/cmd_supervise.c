@@ -19,7 +19,8 @@ static void refuse(const struct nsi_error *err)
 	struct nsi_reply *reply = calloc(1, sizeof(*reply));
 	char text[2048];
 
-	syslog(LOG_ERR, "reason=%s %s", err->reason[0] ? err->reason : "spawn", nsi_error_text(err, text, sizeof(text)));
+	syslog(LOG_ERR, "reason=%s %s", err->reason[0] ? err->reason : "spawn",
+		nsi_error_text(err, text, sizeof(text)));
 	if (!reply)
 		return;
 	reply->magic = NSI_CONTROL_MAGIC;

@@ -20,7 +20,11 @@ void image_read(int rootfd, const char *path, char **ret)
 {
 	size_t len;
 
-	nsi_read_in_root(rootfd, path, path, ACCOUNTS_MAX, ret, &len, NULL);
+	/* An empty one is as good as none: it may be the mount point that an earlier start has made. */
+	if (nsi_read_in_root(rootfd, path, path, ACCOUNTS_MAX, ret, &len, NULL) == 0 && len == 0) {
+		free(*ret);
+		*ret = NULL;
+	}
 }
 
 static int load_spec(int rootfd, struct nsi_spec **ret, struct nsi_error *err)
@@ -116,8 +120,8 @@ static void remove_nspid(const struct container *c)
 	struct stat ours, there;
 
 	if (c->nspid >= 0 && fstat(c->nspid, &ours) == 0 &&
-		fstatat(c->rootfd, ".nspid", &there, AT_SYMLINK_NOFOLLOW) == 0 && ours.st_ino == there.st_ino &&
-		ours.st_dev == there.st_dev)
+		fstatat(c->rootfd, ".nspid", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+		ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
 		unlinkat(c->rootfd, ".nspid", 0);
 }
 
@@ -143,8 +147,8 @@ int container_end(struct container *c)
 
 void container_free(struct container *c)
 {
-	int *const fds[] = {&c->rootfd, &c->range, &c->listen, &c->nspid, &c->pid1.pidfd, &c->pid1.sync, &c->pid1.pty,
-		&c->pid1.devpts};
+	int *const fds[] = {&c->rootfd, &c->range, &c->listen, &c->nspid, &c->pid1.pidfd, &c->pid1.sync,
+		&c->pid1.pty, &c->pid1.devpts};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)

@@ -19,8 +19,8 @@ struct container {
 int container_load(struct container *c, int rootfd, const struct nsi_login *login, struct nsi_error *err);
 
 /*
- * Spawn pid 1, publish the container (control socket, state, .nspid), and let it run. On failure everything is
- * undone, and *err may carry exit status 126 or 127.
+ * Spawn pid 1, publish the container (control socket, state, .nspid), and let it run. On failure everything
+ * is undone, and *err may carry exit status 126 or 127.
  */
 int container_start(struct container *c, const struct nsi_exec *exec, struct nsi_error *err);
 
@@ -29,7 +29,7 @@ int container_end(struct container *c);
 
 void container_free(struct container *c);
 
-/* Read a file of the image; *ret stays NULL where it does not exist or is no readable file. */
+/* Read a file of the image; *ret stays NULL where it does not exist, is empty or no readable file. */
 void image_read(int rootfd, const char *path, char **ret);
 
 #endif

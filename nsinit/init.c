@@ -1,6 +1,6 @@
 /*
- * nsinit-init: pid 1 of a login container, and of `nsinit exec --init`. Reaps. Statically linked and run from a
- * sealed copy, so that the container can neither replace nor change what runs as its root's first process.
+ * nsinit-init: pid 1 of a login container, and of `nsinit exec --init`. Reaps. Statically linked and run from
+ * a sealed copy, so that the container can neither replace nor change what runs as its root's first process.
  *
  *     nsinit-init               reap until killed
  *     nsinit-init COMMAND...    run COMMAND too, pass signals on to it, end with its status

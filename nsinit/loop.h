@@ -10,7 +10,8 @@ typedef void (*loop_fn)(struct loop *loop, int fd, void *data);
 struct loop *loop_new(void);
 void loop_free(struct loop *loop);
 
-/* Watch `fd` for `events` (POLLIN, POLLOUT; 0 pauses it). One descriptor may be watched twice, for each way. */
+/* Watch `fd` for `events` (POLLIN, POLLOUT; 0 pauses it). One descriptor may be watched twice, for each way.
+ */
 bool loop_watch(struct loop *loop, int fd, short events, loop_fn fn, void *data);
 void loop_events(struct loop *loop, int fd, loop_fn fn, short events);
 /* Forget every watch of `fd`. To be called before it is closed. */

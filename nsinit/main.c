@@ -13,8 +13,10 @@ int report(const struct nsi_error *err)
 
 static int help(FILE *out, int status)
 {
-	fputs("usage: nsinit exec [OPTIONS] [--] COMMAND...   run a command in the container of this directory\n"
-	      "       nsinit check [PATH]                     check a container.json, rootfs directory or policy\n"
+	fputs("usage: nsinit exec [OPTIONS] [--] COMMAND...   run a command in the container of this "
+	      "directory\n"
+	      "       nsinit check [PATH]                     check a container.json, rootfs directory or "
+	      "policy\n"
 	      "       nsinit explain USER [POLICY]            what the policy decides for a user\n"
 	      "       nsinit version\n",
 		out);

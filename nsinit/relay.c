@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 /*
- * Writing to a pipe that poll() reports writable does not block for up to PIPE_BUF bytes; descriptors that other
- * processes share must not be made non-blocking.
+ * Writing to a pipe that poll() reports writable does not block for up to PIPE_BUF bytes; descriptors that
+ * other processes share must not be made non-blocking.
  */
 enum { INPUT, OUTPUT, ERROR, CHANNELS, CHUNK = 4096 };
 
@@ -28,8 +28,8 @@ struct relay {
 	struct loop *loop;
 	bool tty, raw;
 	struct termios saved;
-	int stdio[3];      /* for the command */
-	bool ours[3];      /* whether stdio[i] is a pipe end of ours */
+	int stdio[3]; /* for the command */
+	bool ours[3]; /* whether stdio[i] is a pipe end of ours */
 	int master;
 	struct channel channels[CHANNELS];
 };

@@ -9,10 +9,10 @@
 struct relay;
 
 /*
- * Decide on the command's three descriptors. With `tty` it gets a terminal, for which relay_terminal() is called
- * later. Otherwise pipes, sockets and /dev/null are passed as they are; anything else (a file, a directory, a
- * terminal) is a handle on the host that must not cross, and gets a pipe that is copied. NULL: no memory or
- * descriptors.
+ * Decide on the command's three descriptors. With `tty` it gets a terminal, for which relay_terminal() is
+ * called later. Otherwise pipes, sockets and /dev/null are passed as they are; anything else (a file, a
+ * directory, a terminal) is a handle on the host that must not cross, and gets a pipe that is copied. NULL:
+ * no memory or descriptors.
  */
 struct relay *relay_new(struct loop *loop, bool tty);
 

@@ -134,7 +134,8 @@ static int check_login(const struct server *server, uid_t uid, struct nsi_error 
 			"the container is in use by nsinit exec, which does not confine it for logins");
 	else if ((confine->namespaces & CLONE_NEWUSER) &&
 		 !nsi_idmap_same(confine->ids.uids, confine->ids.n_uids, uid))
-		nsi_failf(err, EPERM, "opening a session in", server->c->id, "give each user a rootfs directory",
+		nsi_failf(err, EPERM, "opening a session in", server->c->id,
+			"give each user a rootfs directory",
 			"the running container is another user's: uid %u has no place in its user namespace",
 			(unsigned)uid);
 	else
@@ -220,7 +221,8 @@ void server_adopt(struct server *server, int sock)
 		close(sock);
 		return;
 	}
-	*s = (struct session){.server = server, .next = server->sessions, .sock = sock, .leader = -1, .child = -1};
+	*s = (struct session){
+		.server = server, .next = server->sessions, .sock = sock, .leader = -1, .child = -1};
 	server->sessions = s;
 	if (!loop_watch(server->loop, sock, POLLIN, read_request, s))
 		session_end(s);
@@ -272,7 +274,8 @@ void server_free(struct server *server)
 	while (server->sessions) {
 		struct session *s = server->sessions;
 
-		/* sshd's process for the connection is no member of the pid namespace: it would stay behind. */
+		/* sshd's process for the connection is no member of the pid namespace: it would stay behind.
+		 */
 		if (s->child >= 0)
 			nsi_pidfd_send_signal(s->child, SIGKILL);
 		session_end(s);

@@ -8,8 +8,8 @@
 struct server;
 
 /*
- * Serve the started container's control socket until pid 1 has ended, or until server_end(). `lifetime` is the
- * policy's for a login container; NULL for a container whose command is pid 1. The loop stops then.
+ * Serve the started container's control socket until pid 1 has ended, or until server_end(). `lifetime` is
+ * the policy's for a login container; NULL for a container whose command is pid 1. The loop stops then.
  */
 struct server *server_new(struct loop *loop, struct container *c, const int *lifetime);
 

@@ -4,10 +4,10 @@
  *     auth     optional  pam_nsinit.so     after the others; its setcred hook is where the join happens
  *     session  required  pam_nsinit.so     last
  *
- * sshd calls, in its privileged monitor: setcred, open_session; then it forks, and in the child, as root and after
- * initgroups(), setcred again, right before it drops to the user (OpenSSH 9.2 session.c do_setusercontext(), the
- * same in 10.x). open_session has the container live; the second setcred moves the child in. The monitor, with the
- * host's name services, logs and records, stays outside.
+ * sshd calls, in its privileged monitor: setcred, open_session; then it forks, and in the child, as root and
+ * after initgroups(), setcred again, right before it drops to the user (OpenSSH 9.2 session.c
+ * do_setusercontext(), the same in 10.x). open_session has the container live; the second setcred moves the
+ * child in. The monitor, with the host's name services, logs and records, stays outside.
  *
  * sshd ignores what setcred returns for public-key logins. A child that could not join therefore ends here.
  */
@@ -62,10 +62,11 @@ static int refuse(pam_handle_t *pamh, int flags, const char *user, const struct 
 {
 	char text[2048];
 
-	pam_syslog(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err->reason[0] ? err->reason : "internal", user,
-		nsi_error_text(err, text, sizeof(text)));
+	pam_syslog(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err->reason[0] ? err->reason : "internal",
+		user, nsi_error_text(err, text, sizeof(text)));
 	if (!(flags & PAM_SILENT))
-		pam_error(pamh, "Your container could not be opened; the administrator finds the reason in the log.");
+		pam_error(pamh,
+			"Your container could not be opened; the administrator finds the reason in the log.");
 	return PAM_SESSION_ERR;
 }
 
@@ -105,8 +106,8 @@ static int export_environment(pam_handle_t *pamh, const struct nsi_session *sess
 }
 
 /*
- * Only a service that is known to call setcred in the child it forks can be let in: any other would go on with a
- * process on the host.
+ * Only a service that is known to call setcred in the child it forks can be let in: any other would go on
+ * with a process on the host.
  */
 static bool service_joins(pam_handle_t *pamh, const char *user)
 {
@@ -114,13 +115,15 @@ static bool service_joins(pam_handle_t *pamh, const char *user)
 
 	pam_get_item(pamh, PAM_SERVICE, &service);
 	if (!service || strcmp(service, "sshd") != 0) {
-		pam_syslog(pamh, LOG_ERR, "reason=service user=%s refused: service \"%s\" gives no place to join from",
-			user, service ? (const char *)service : "?");
+		pam_syslog(pamh, LOG_ERR,
+			"reason=service user=%s refused: service \"%s\" gives no place to join from", user,
+			service ? (const char *)service : "?");
 		return false;
 	}
 	if (pam_get_data(pamh, DATA_HOOKED, &hooked) != PAM_SUCCESS) {
 		pam_syslog(pamh, LOG_ERR,
-			"reason=setup user=%s refused: the line \"auth optional pam_nsinit.so\" is missing in "
+			"reason=setup user=%s refused: the line \"auth optional pam_nsinit.so\" is missing "
+			"in "
 			"/etc/pam.d/sshd",
 			user);
 		return false;
@@ -128,8 +131,8 @@ static bool service_joins(pam_handle_t *pamh, const char *user)
 	return true;
 }
 
-static int open_container(pam_handle_t *pamh, int flags, const struct nsi_user *user,
-	const struct nsi_decision *decision)
+static int open_container(
+	pam_handle_t *pamh, int flags, const struct nsi_user *user, const struct nsi_decision *decision)
 {
 	struct login *login = calloc(1, sizeof(*login));
 	struct nsi_error err = {0};
@@ -184,12 +187,14 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 	if (decide(args.policy, name, &user, &decision, &err) < 0)
 		return refuse(pamh, flags, name, &err);
 	if (args.debug)
-		pam_syslog(pamh, LOG_DEBUG, "user=%s rule=%d verdict=%d", name, decision.line, (int)decision.verdict);
+		pam_syslog(pamh, LOG_DEBUG, "user=%s rule=%d verdict=%d", name, decision.line,
+			(int)decision.verdict);
 	switch (decision.verdict) {
 	case NSI_STAY:
 		return PAM_IGNORE;
 	case NSI_DENY:
-		pam_syslog(pamh, LOG_NOTICE, "reason=denied user=%s rule=%d refused by the policy", name, decision.line);
+		pam_syslog(pamh, LOG_NOTICE, "reason=denied user=%s rule=%d refused by the policy", name,
+			decision.line);
 		if (!(flags & PAM_SILENT))
 			pam_error(pamh, "%s", decision.text);
 		return PAM_SESSION_ERR;
@@ -248,7 +253,8 @@ EXPORT int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **
 		/* Before the session: leave word that this hook is in place. */
 		static char hooked;
 
-		return pam_set_data(pamh, DATA_HOOKED, &hooked, NULL) == PAM_SUCCESS ? PAM_IGNORE : PAM_CRED_ERR;
+		return pam_set_data(pamh, DATA_HOOKED, &hooked, NULL) == PAM_SUCCESS ? PAM_IGNORE
+										     : PAM_CRED_ERR;
 	}
 	const struct login *login = data;
 	if (login->owner == getpid())

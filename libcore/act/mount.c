@@ -38,17 +38,17 @@ int nsi_mount_slave(struct nsi_error *err)
 	return 0;
 }
 
-int nsi_mount_clone(int dirfd, const char *shown, int userns, unsigned attributes, int *ret_tree,
-	struct nsi_error *err)
+int nsi_mount_clone(
+	int dirfd, const char *shown, int userns, unsigned attributes, int *ret_tree, struct nsi_error *err)
 {
 	struct mount_attr attr = {.attr_set = attributes, .propagation = MS_PRIVATE};
-	cleanup_fd int tree = nsi_open_tree(
-		dirfd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	cleanup_fd int tree =
+		nsi_open_tree(dirfd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 
 	if (tree < 0)
 		return nsi_fail(err, errno, "copying the mount of", shown, NULL);
-	/* The copy must be made private in the same step: as a peer of a shared host mount, what is mounted in it
-	 * would appear on the host. */
+	/* The copy must be made private in the same step: as a peer of a shared host mount, what is mounted
+	 * in it would appear on the host. */
 	if (userns >= 0) {
 		attr.attr_set |= MOUNT_ATTR_IDMAP;
 		attr.userns_fd = (uint64_t)userns;
@@ -56,7 +56,8 @@ int nsi_mount_clone(int dirfd, const char *shown, int userns, unsigned attribute
 	if (nsi_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr) < 0)
 		return nsi_fail(err, errno, "mapping the ids of the files in", shown,
 			errno == EINVAL || errno == EPERM || errno == EOPNOTSUPP
-				? "its filesystem, or one mounted below it, takes no id mapping (NFS and overlay do "
+				? "its filesystem, or one mounted below it, takes no id mapping (NFS and "
+				  "overlay do "
 				  "not); use ext4, xfs or btrfs, or userns = \"off\""
 				: NULL);
 	*ret_tree = nsi_take_fd(&tree);
@@ -95,7 +96,8 @@ static int open_dir(struct ground *g, const char *target, int *ret_fd)
 		next = nsi_openat2(dir, part, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
 		if (next < 0 && errno == ENOENT) {
 			if (mkdirat(dir, part, 0755) < 0 && errno != EEXIST)
-				return nsi_fail(g->err, errno, "making directory", part, "in the container's root");
+				return nsi_fail(
+					g->err, errno, "making directory", part, "in the container's root");
 			next = nsi_openat2(dir, part, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
 		}
 		if (next < 0)
@@ -139,7 +141,8 @@ static int open_file(struct ground *g, const char *target, int *ret_fd)
 
 static int attach(struct ground *g, int mount_fd, int target_fd, const char *target)
 {
-	if (nsi_move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+	if (nsi_move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
+		0)
 		return nsi_fail(g->err, errno, "mounting on", target, NULL);
 	return 0;
 }
@@ -191,7 +194,8 @@ static int do_filesystem(struct ground *g, const struct nsi_op *op)
 	r = new_filesystem(op->source, op->options, op->attributes, &made);
 	if (r < 0)
 		return nsi_fail(g->err, -r, "making a filesystem of type", op->source,
-			r == -EPERM ? "in a user namespace this needs NEWPID (proc) or NEWIPC (mqueue) too" : NULL);
+			r == -EPERM ? "in a user namespace this needs NEWPID (proc) or NEWIPC (mqueue) too"
+				    : NULL);
 	r = attach(g, made, target, op->target);
 	if (r == 0 && strcmp(op->source, "devpts") == 0)
 		g->devpts = nsi_take_fd(&made);
@@ -215,8 +219,8 @@ static int do_sysfs(struct ground *g, const struct nsi_op *op)
 	return attach(g, made, target, op->target);
 }
 
-static int bind_onto(struct ground *g, int source_dir, const char *source, unsigned flags, unsigned attributes,
-	int target, const char *shown)
+static int bind_onto(struct ground *g, int source_dir, const char *source, unsigned flags,
+	unsigned attributes, int target, const char *shown)
 {
 	struct mount_attr attr = {.attr_set = attributes};
 	cleanup_fd int tree = nsi_open_tree(source_dir, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
@@ -313,7 +317,8 @@ static int do_mask(struct ground *g, const struct nsi_op *op)
 	if (!S_ISDIR(st.st_mode)) /* the host's null device: the container's own could be anything */
 		return bind_onto(g, AT_FDCWD, "/dev/null", 0, op->attributes, target, op->target);
 	r = new_filesystem("tmpfs", "mode=0555,size=4k", op->attributes, &empty);
-	return r < 0 ? nsi_fail(g->err, -r, "masking", op->target, NULL) : attach(g, empty, target, op->target);
+	return r < 0 ? nsi_fail(g->err, -r, "masking", op->target, NULL)
+		     : attach(g, empty, target, op->target);
 }
 
 static int do_op(struct ground *g, const struct nsi_op *op)
@@ -357,8 +362,8 @@ static int change_root(const struct nsi_plan *plan, int root_tree, struct nsi_er
 	return 0;
 }
 
-int nsi_mount_plan(const struct nsi_plan *plan, int root_tree, int home_tree, int *ret_devpts,
-	struct nsi_error *err)
+int nsi_mount_plan(
+	const struct nsi_plan *plan, int root_tree, int home_tree, int *ret_devpts, struct nsi_error *err)
 {
 	struct ground g = {.root = root_tree, .home_tree = home_tree, .devpts = -1, .err = err};
 	cleanup_fd int here = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -366,7 +371,8 @@ int nsi_mount_plan(const struct nsi_plan *plan, int root_tree, int home_tree, in
 
 	if (r < 0)
 		return r;
-	/* Over "/" itself: the tree only has to be somewhere in this namespace, and this path cannot be raced. */
+	/* Over "/" itself: the tree only has to be somewhere in this namespace, and this path cannot be
+	 * raced. */
 	r = here < 0 ? nsi_fail(err, errno, "opening", "/", NULL) : attach(&g, root_tree, here, "/");
 	for (int i = 0; r == 0 && i < plan->n_ops; i++)
 		r = do_op(&g, &plan->ops[i]);

@@ -88,10 +88,12 @@ int nsi_net_connect(const struct nsi_network *net, const char *host_name, int ne
 		return nsi_fail(err, errno, "opening", "a netlink socket", NULL);
 	if (!bridge) {
 		snprintf(hint, sizeof(hint),
-			"create it: ip link add name %s type bridge && ip address add GATEWAY/PREFIX dev %s && ip "
+			"create it: ip link add name %s type bridge && ip address add GATEWAY/PREFIX dev %s "
+			"&& ip "
 			"link set %s up",
 			net->bridge, net->bridge, net->bridge);
-		nsi_failf(err, ENODEV, "connecting to bridge", net->bridge, hint, "there is no such interface");
+		nsi_failf(
+			err, ENODEV, "connecting to bridge", net->bridge, hint, "there is no such interface");
 		return nsi_error_reason(err, "network");
 	}
 	int r = create_pair(sock, host_name, bridge, net->mtu, netns);

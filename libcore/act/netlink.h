@@ -5,8 +5,8 @@
 #include "../parse/spec.h"
 
 /*
- * On the host: a veth pair whose host end `host_name` is up on the bridge, and whose other end is "eth0" of the
- * network namespace `netns`. The kernel removes the pair with that namespace.
+ * On the host: a veth pair whose host end `host_name` is up on the bridge, and whose other end is "eth0" of
+ * the network namespace `netns`. The kernel removes the pair with that namespace.
  */
 int nsi_net_connect(const struct nsi_network *net, const char *host_name, int netns, struct nsi_error *err);
 

@@ -16,8 +16,8 @@ int nsi_enter(int pidfd, uint64_t namespaces, struct nsi_error *err)
 			errno == ESRCH ? "it has ended" : NULL);
 	if (!(namespaces & CLONE_NEWUSER))
 		return 0;
-	/* The kernel clears capabilities at setuid only for one who leaves the namespace's own uid 0: without this,
-	 * whoever drops privileges next would keep them. */
+	/* The kernel clears capabilities at setuid only for one who leaves the namespace's own uid 0: without
+	 * this, whoever drops privileges next would keep them. */
 	if (nsi_setresgid(0) < 0 || nsi_setresuid(0) < 0)
 		return nsi_fail(err, errno, "becoming root of", "the user namespace", NULL);
 	return 0;

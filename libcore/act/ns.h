@@ -5,8 +5,9 @@
 #include "../decide/plan.h"
 
 /*
- * Enter `namespaces` of the process behind `pidfd` in one setns(2): all of them or none. With CLONE_NEWUSER the
- * caller is then uid and gid 0 inside. Root and working directory become the container's. Single-threaded only.
+ * Enter `namespaces` of the process behind `pidfd` in one setns(2): all of them or none. With CLONE_NEWUSER
+ * the caller is then uid and gid 0 inside. Root and working directory become the container's. Single-threaded
+ * only.
  */
 int nsi_enter(int pidfd, uint64_t namespaces, struct nsi_error *err);
 

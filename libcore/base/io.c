@@ -54,17 +54,19 @@ int nsi_open_trusted(const char *path, int flags, int *ret_fd, bool *ret_private
 		if (strcmp(part, "..") == 0)
 			return nsi_failf(err, EINVAL, "opening", path, NULL, "it contains \"..\"");
 		snprintf(shown + used, sizeof(shown) - used, "%s%s", used > 1 ? "/" : "", part);
-		fd = openat(dir, part, (next ? O_PATH | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+		fd = openat(dir, part,
+			(next ? O_PATH | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 		if (fd < 0)
 			return nsi_fail(err, errno, "opening", shown,
-				errno == ENOTDIR || errno == ELOOP ? "symbolic links are not followed here" : NULL);
+				errno == ENOTDIR || errno == ELOOP ? "symbolic links are not followed here"
+								   : NULL);
 		close(dir);
 		dir = fd;
 		r = check_trusted(dir, shown, &st, err);
 		if (r < 0)
 			return r;
 		if (next && ((st.st_mode & 077) == 0 || ((st.st_mode & 07) == 0 && st.st_gid == 0)))
-			private = true;
+		private = true;
 		part = next;
 	}
 	if (ret_private)
@@ -231,7 +233,8 @@ ssize_t nsi_receive(int sock, void *record, size_t size, int fds[NSI_MAX_FDS], i
 int nsi_sealed_copy(const char *path, int *ret_fd, struct nsi_error *err)
 {
 	cleanup_fd int from = open(path, O_RDONLY | O_CLOEXEC);
-	/* 0x10 is MFD_EXEC, asked for explicitly since Linux 6.3, memfd_create(2); older kernels refuse it. */
+	/* 0x10 is MFD_EXEC, asked for explicitly since Linux 6.3, memfd_create(2); older kernels refuse it.
+	 */
 	cleanup_fd int to = memfd_create("nsinit", MFD_CLOEXEC | MFD_ALLOW_SEALING | 0x10);
 	struct stat st;
 

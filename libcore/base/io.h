@@ -8,23 +8,25 @@
 #include <sys/types.h>
 
 /*
- * Open `path` (absolute) component by component: each directory and the last component must belong to root and
- * be writable by nobody else, and none may be a symbolic link. Each check is made on the descriptor that the
- * next step starts from, so nothing can be exchanged in between.
- * `flags` are those of openat(2) for the last component (O_RDONLY, or O_PATH | O_DIRECTORY).
- * `ret_private` (may be NULL): whether an ancestor directory keeps everybody but root out.
+ * Open `path` (absolute) component by component: each directory and the last component must belong to root
+ * and be writable by nobody else, and none may be a symbolic link. Each check is made on the descriptor that
+ * the next step starts from, so nothing can be exchanged in between. `flags` are those of openat(2) for the
+ * last component (O_RDONLY, or O_PATH | O_DIRECTORY). `ret_private` (may be NULL): whether an ancestor
+ * directory keeps everybody but root out.
  */
 int nsi_open_trusted(const char *path, int flags, int *ret_fd, bool *ret_private, struct nsi_error *err);
 
 /*
- * Read a regular file of at most `max` bytes. *ret_text is NUL-terminated and the caller's to free; its length
- * is in *ret_len. -EFBIG when it is larger, -EINVAL when it is no regular file.
+ * Read a regular file of at most `max` bytes. *ret_text is NUL-terminated and the caller's to free; its
+ * length is in *ret_len. -EFBIG when it is larger, -EINVAL when it is no regular file.
  */
-int nsi_read_fd(int fd, const char *name, size_t max, char **ret_text, size_t *ret_len, struct nsi_error *err);
+int nsi_read_fd(
+	int fd, const char *name, size_t max, char **ret_text, size_t *ret_len, struct nsi_error *err);
 
 /*
- * The same for `path` below the rootfs directory `rootfd`, which the container controls: the path cannot leave
- * it, and what is no regular file is not waited for. -ENOENT, with `err` filled, when it does not exist.
+ * The same for `path` below the rootfs directory `rootfd`, which the container controls: the path cannot
+ * leave it, and what is no regular file is not waited for. -ENOENT, with `err` filled, when it does not
+ * exist.
  */
 int nsi_read_in_root(int rootfd, const char *path, const char *shown, size_t max, char **ret_text,
 	size_t *ret_len, struct nsi_error *err);

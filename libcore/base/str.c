@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-bool nsi_parse_number(const char *text, unsigned long long min, unsigned long long max,
-	unsigned long long *ret_value)
+bool nsi_parse_number(
+	const char *text, unsigned long long min, unsigned long long max, unsigned long long *ret_value)
 {
 	unsigned long long value = 0;
 

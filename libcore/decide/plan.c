@@ -39,7 +39,8 @@ static void add_standard_mounts(struct nsi_plan *plan)
 	static const char *const device_paths[] = {
 		"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"};
 	static const char *const links[][2] = {{"/proc/self/fd", "dev/fd"}, {"/proc/self/fd/0", "dev/stdin"},
-		{"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"}, {"pts/ptmx", "dev/ptmx"}};
+		{"/proc/self/fd/1", "dev/stdout"}, {"/proc/self/fd/2", "dev/stderr"},
+		{"pts/ptmx", "dev/ptmx"}};
 	const unsigned inert = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 	char target[64];
 
@@ -53,7 +54,8 @@ static void add_standard_mounts(struct nsi_plan *plan)
 		add(plan, NSI_OP_FILESYSTEM, "mqueue", "dev/mqueue", NULL, inert);
 	for (size_t i = 0; devices[i]; i++) {
 		snprintf(target, sizeof(target), "dev/%s", devices[i]);
-		add(plan, NSI_OP_DEVICE, device_paths[i], target, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+		add(plan, NSI_OP_DEVICE, device_paths[i], target, NULL,
+			MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	}
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
 		add(plan, NSI_OP_SYMLINK, links[i][0], links[i][1], NULL, 0);
@@ -62,8 +64,8 @@ static void add_standard_mounts(struct nsi_plan *plan)
 /* What root inside could otherwise use against the host, or read about it. */
 static void add_hidden_paths(struct nsi_plan *plan)
 {
-	static const char *const readonly[] = {
-		"proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger", ".nspid", "container.json"};
+	static const char *const readonly[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys",
+		"proc/sysrq-trigger", ".nspid", "container.json"};
 	static const char *const masked[] = {"proc/acpi", "proc/asound", "proc/kcore", "proc/keys",
 		"proc/latency_stats", "proc/timer_list", "proc/timer_stats", "proc/sched_debug", "proc/scsi",
 		"sys/firmware"};
@@ -119,7 +121,8 @@ static int add_accounts(struct nsi_plan *plan, const struct nsi_user *user, cons
 	/* Both ways: another's name on our uid, or our name on another uid, is not this user. */
 	if (!nsi_passwd_find(passwd, user->name, 0, &found) || found.uid != user->uid)
 		r = add_file(plan, "etc/passwd", "%s:x:%u:%u:%s:%s:%s\n%s", user->name, (unsigned)user->uid,
-			(unsigned)user->gid, field(user->gecos), field(user->home), field(user->shell), passwd);
+			(unsigned)user->gid, field(user->gecos), field(user->home), field(user->shell),
+			passwd);
 	if (r == 0 && !nsi_group_find(group, NULL, user->gid, &gid))
 		r = add_file(plan, "etc/group", "%s%s:x:%u:\n", group, user->name, (unsigned)user->gid);
 	return r;
@@ -171,7 +174,8 @@ static void plan_ids(struct nsi_ids *ids, const struct nsi_login *login, uint32_
 	ids->n_gids = nsi_idmap_make(range, gids, gid == TTY_GID ? 1 : 2, ids->gids);
 }
 
-static int resolve_group(const char *text, const struct nsi_image *image, gid_t *ret_gid, struct nsi_error *err)
+static int resolve_group(
+	const char *text, const struct nsi_image *image, gid_t *ret_gid, struct nsi_error *err)
 {
 	unsigned long long number;
 
@@ -204,7 +208,8 @@ int nsi_resolve_user(const char *text, const struct nsi_image *image, uid_t *ret
 	} else {
 		known = image->passwd && nsi_passwd_find(image->passwd, name, 0, &found);
 		if (!known) {
-			nsi_failf(err, ENOENT, "resolving user", name, NULL, "not in the container's /etc/passwd");
+			nsi_failf(err, ENOENT, "resolving user", name, NULL,
+				"not in the container's /etc/passwd");
 			return nsi_error_reason(err, "spec");
 		}
 		*ret_uid = found.uid;
@@ -248,12 +253,13 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	if (r == 0 && d->accounts == NSI_ACCOUNTS_AUTO)
 		r = add_accounts(plan, &login->user, image);
 	if (r == 0 && !image->hosts)
-		r = add_file(plan, "etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t%s\n",
+		r = add_file(plan, "etc/hosts",
+			"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t%s\n",
 			plan->hostname[0] ? plan->hostname : "container");
 	/* Without the file glibc asks DNS before /etc/hosts: "localhost" would not resolve. */
 	if (r == 0 && !image->nsswitch)
-		r = add(plan, NSI_OP_FILE, "passwd: files\ngroup: files\nhosts: files dns\n", "etc/nsswitch.conf",
-			NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+		r = add(plan, NSI_OP_FILE, "passwd: files\ngroup: files\nhosts: files dns\n",
+			"etc/nsswitch.conf", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (r == 0 && d->dns == NSI_DNS_HOST)
 		r = add_file(plan, "etc/resolv.conf", "%s",
 			image->host_resolv_conf ? image->host_resolv_conf : "");

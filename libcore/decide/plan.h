@@ -54,9 +54,9 @@ struct nsi_plan {
 	char hostname[65];
 	struct nsi_network network;
 	bool readonly_root;
-	bool loopback;               /* bring lo up: the network namespace is new */
-	char home[256];              /* host directory to be bound at the same path; "": none */
-	char **environment;          /* NULL-terminated, owned */
+	bool loopback;      /* bring lo up: the network namespace is new */
+	char home[256];     /* host directory to be bound at the same path; "": none */
+	char **environment; /* NULL-terminated, owned */
 	struct nsi_op ops[NSI_MAX_OPS];
 	int n_ops;
 	char *texts[4]; /* sources that are owned */
@@ -75,8 +75,8 @@ struct nsi_login {
 };
 
 /*
- * `range` is the first of 65536 host ids that belong to this container alone; it is used with a user namespace.
- * No side effects.
+ * `range` is the first of 65536 host ids that belong to this container alone; it is used with a user
+ * namespace. No side effects.
  */
 int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, const struct nsi_image *image,
 	uint32_t range, struct nsi_plan **ret_plan, struct nsi_error *err);

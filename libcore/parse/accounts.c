@@ -22,7 +22,8 @@ static int split(char *line, char *fields[MAX_FIELDS])
 	return n;
 }
 
-/* Copy the next line without its end to `line`; false at the end of the text. Too long lines come out empty. */
+/* Copy the next line without its end to `line`; false at the end of the text. Too long lines come out empty.
+ */
 static bool next_line(const char **text, char line[MAX_LINE])
 {
 	size_t len = strcspn(*text, "\n");

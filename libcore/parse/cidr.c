@@ -54,7 +54,8 @@ bool nsi_valid_ifname(const char *name)
 	if (len == 0 || len >= IFNAMSIZ || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return false;
 	for (; *name; name++)
-		if (*name == '/' || *name == ':' || isspace((unsigned char)*name) || !isprint((unsigned char)*name))
+		if (*name == '/' || *name == ':' || isspace((unsigned char)*name) ||
+			!isprint((unsigned char)*name))
 			return false;
 	return true;
 }

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 struct nsi_address {
-	int family;         /* AF_INET, AF_INET6, or 0: none */
-	uint8_t bytes[16];  /* network order; 4 or 16 of them */
-	uint8_t prefix;     /* bits */
+	int family;        /* AF_INET, AF_INET6, or 0: none */
+	uint8_t bytes[16]; /* network order; 4 or 16 of them */
+	uint8_t prefix;    /* bits */
 };
 
 /* "172.17.0.100/16" or "fd00::2/64". The prefix is required. */

@@ -17,8 +17,8 @@ struct walk {
 	size_t at;
 	char path[MAX_PATH_LEN]; /* of the value being walked: "network", "a/b" */
 	struct target *target;
-	size_t fault;      /* offset of the fault, where there is one */
-	const char *what;  /* NULL: none */
+	size_t fault;     /* offset of the fault, where there is one */
+	const char *what; /* NULL: none */
 };
 
 static void walk_value(struct walk *w, int depth);
@@ -77,7 +77,8 @@ static bool same_span(const char *a, size_t na, const char *b, size_t nb)
 /* Whether the key text[key, key+len) stands already in the object that opened at `open`. */
 static bool seen_before(const struct walk *w, size_t open, size_t key, size_t len)
 {
-	/* A target that is never met: the scan itself must not look for duplicates, or nesting makes it explode. */
+	/* A target that is never met: the scan itself must not look for duplicates, or nesting makes it
+	 * explode. */
 	struct target none = {.path = "/", .key = "", .index = -1, .offset = SIZE_MAX};
 	struct walk scan = {.text = w->text, .at = open + 1, .target = &none};
 
@@ -164,8 +165,11 @@ static void walk_value(struct walk *w, int depth)
 		do {
 			w->at++; /* '{' or ',' */
 			skip_space(w);
-			if (w->text[w->at] != '"')
+			if (w->text[w->at] != '"') {
+				if (w->text[w->at] != '}') /* json-c takes single quotes here */
+					fault(w, w->at, "a key must stand in double quotes");
 				break;
+			}
 			walk_member(w, open, depth);
 		} while (w->text[w->at] == ',');
 		if (w->text[w->at])
@@ -189,8 +193,8 @@ int nsi_json_check(const char *file, const char *text, struct nsi_error *err)
 	return nsi_fail_at(err, file, line, column, NULL, "%s", w.what);
 }
 
-void nsi_json_locate(const char *text, const char *path, const char *key, int index, int *ret_line,
-	int *ret_column)
+void nsi_json_locate(
+	const char *text, const char *path, const char *key, int index, int *ret_line, int *ret_column)
 {
 	struct target target = {.path = path, .key = key, .index = index, .offset = SIZE_MAX};
 	struct walk w = {.text = text, .target = &target};

@@ -17,8 +17,8 @@ int nsi_json_check(const char *file, const char *text, struct nsi_error *err);
  * Position of `key` of the object that `path` leads to ("" is the top level), or of entry `index` of the list
  * under that key where index >= 0. Zeroes when it is not there.
  */
-void nsi_json_locate(const char *text, const char *path, const char *key, int index, int *ret_line,
-	int *ret_column);
+void nsi_json_locate(
+	const char *text, const char *path, const char *key, int index, int *ret_line, int *ret_column);
 
 /* Line and column, counted from 1, of the byte at `offset`. */
 void nsi_text_position(const char *text, size_t offset, int *ret_line, int *ret_column);

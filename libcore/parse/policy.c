@@ -39,13 +39,14 @@ struct reader {
 
 static int fault(struct reader *r, const config_setting_t *at, const char *hint, const char *what)
 {
-	return nsi_fail_at(r->err, r->policy->path, at ? (int)config_setting_source_line(at) : 0, 0, hint, "%s", what);
+	return nsi_fail_at(
+		r->err, r->policy->path, at ? (int)config_setting_source_line(at) : 0, 0, hint, "%s", what);
 }
 
 static const char *const top_names[] = {"version", "unmapped", "defaults", "rules", NULL};
 static const char *const option_names[] = {"userns", "lifetime", "home", "tty", "accounts", "dns", NULL};
-static const char *const rule_names[] = {"user", "group", "stay", "deny", "rootfs", "userns", "lifetime", "home",
-	"tty", "accounts", "dns", NULL};
+static const char *const rule_names[] = {"user", "group", "stay", "deny", "rootfs", "userns", "lifetime",
+	"home", "tty", "accounts", "dns", NULL};
 
 static int check_names(struct reader *r, const config_setting_t *group, const char *const *names)
 {
@@ -68,8 +69,10 @@ static int check_names(struct reader *r, const config_setting_t *group, const ch
 	return 0;
 }
 
-/* A setting that takes one of a few words: its index in `words`, -1 when absent, or < -1 with the error set. */
-static int read_word(struct reader *r, const config_setting_t *group, const char *name, const char *const *words)
+/* A setting that takes one of a few words: its index in `words`, -1 when absent, or < -1 with the error set.
+ */
+static int read_word(
+	struct reader *r, const config_setting_t *group, const char *name, const char *const *words)
 {
 	const config_setting_t *s = config_setting_get_member(group, name);
 	char what[192], hint[64] = "";
@@ -105,7 +108,8 @@ static int read_lifetime(struct reader *r, const config_setting_t *group, int *l
 	else if (text && strcmp(text, "forever") == 0)
 		*lifetime = NSI_LIFETIME_FOREVER;
 	else
-		return fault(r, s, NULL, "\"lifetime\" must be \"last-session\", \"forever\" or a number of seconds");
+		return fault(r, s, NULL,
+			"\"lifetime\" must be \"last-session\", \"forever\" or a number of seconds");
 	return 0;
 }
 
@@ -137,8 +141,8 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 	return read_lifetime(r, group, &options->lifetime);
 }
 
-static int read_names(struct reader *r, const config_setting_t *rule, const char *name,
-	const config_setting_t **ret)
+static int read_names(
+	struct reader *r, const config_setting_t *rule, const char *name, const config_setting_t **ret)
 {
 	const config_setting_t *s = config_setting_get_member(rule, name);
 
@@ -163,13 +167,14 @@ static int check_rootfs(struct reader *r, const config_setting_t *s, const char 
 		if (p[1] && strchr("uhU%", p[1]))
 			continue;
 		snprintf(what, sizeof(what), "\"%%%c\" in \"rootfs\" is unknown", p[1] ? p[1] : ' ');
-		return fault(r, s, "%u is the user, %U the uid, %h the home directory, %% a percent sign", what);
+		return fault(
+			r, s, "%u is the user, %U the uid, %h the home directory, %% a percent sign", what);
 	}
 	return 0;
 }
 
-static int read_rule(struct reader *r, const config_setting_t *s, const struct nsi_decision *defaults,
-	struct rule *rule)
+static int read_rule(
+	struct reader *r, const config_setting_t *s, const struct nsi_decision *defaults, struct rule *rule)
 {
 	const config_setting_t *stay = config_setting_get_member(s, "stay");
 	const config_setting_t *deny = config_setting_get_member(s, "deny");
@@ -206,7 +211,8 @@ static int read_rules(struct reader *r, const config_setting_t *rules, const str
 	if (!r->policy->rules)
 		return nsi_fail(r->err, ENOMEM, "reading", r->policy->path, NULL);
 	for (int i = 0; i < n; i++) {
-		int res = read_rule(r, config_setting_get_elem(rules, (unsigned)i), defaults, &r->policy->rules[i]);
+		int res = read_rule(
+			r, config_setting_get_elem(rules, (unsigned)i), defaults, &r->policy->rules[i]);
 
 		if (res < 0)
 			return res;
@@ -228,7 +234,8 @@ static int read_top(struct reader *r)
 	res = check_names(r, root, top_names);
 	if (res < 0)
 		return res;
-	if (!version || config_setting_type(version) != CONFIG_TYPE_INT || config_setting_get_int(version) != 1)
+	if (!version || config_setting_type(version) != CONFIG_TYPE_INT ||
+		config_setting_get_int(version) != 1)
 		return fault(r, version, NULL, "\"version = 1;\" is required");
 	word = read_word(r, root, "unmapped", unmapped_words);
 	if (word < -1)
@@ -267,8 +274,8 @@ static int parse(struct reader *r, const char *text, size_t len)
 	if (refuse_include(r, text) < 0)
 		return -EINVAL;
 	if (config_read_string(&r->policy->config, text) != CONFIG_TRUE)
-		return nsi_fail_at(r->err, r->policy->path, config_error_line(&r->policy->config), 0, NULL, "%s",
-			config_error_text(&r->policy->config));
+		return nsi_fail_at(r->err, r->policy->path, config_error_line(&r->policy->config), 0, NULL,
+			"%s", config_error_text(&r->policy->config));
 	return read_top(r);
 }
 
@@ -379,11 +386,12 @@ static int decide_container(const struct nsi_policy *policy, const struct rule *
 	const struct nsi_user *user, struct nsi_decision *d, struct nsi_error *err)
 {
 	if (user->uid == 0)
-		return nsi_fail_at(err, policy->path, rule->line, 0, "put { user = \"root\"; stay = \"host\"; } first",
+		return nsi_fail_at(err, policy->path, rule->line, 0,
+			"put { user = \"root\"; stay = \"host\"; } first",
 			"the rule maps %s, who has uid 0, to a container", user->name);
 	if (user->name[0] == '.' || strchr(user->name, '/'))
-		return nsi_fail_at(err, policy->path, rule->line, 0, NULL,
-			"the user name cannot be part of a path");
+		return nsi_fail_at(
+			err, policy->path, rule->line, 0, NULL, "the user name cannot be part of a path");
 	d->verdict = NSI_CONTAINER;
 	if (!expand(rule->rootfs, user, d->rootfs, sizeof(d->rootfs)))
 		return nsi_fail_at(err, policy->path, rule->line, 0, NULL, "the rootfs path is too long");
@@ -433,7 +441,8 @@ int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_erro
 	if (!nsi_copy(user.name, sizeof(user.name), pw.pw_name) ||
 		!nsi_copy(user.home, sizeof(user.home), pw.pw_dir) ||
 		!nsi_copy(user.shell, sizeof(user.shell), pw.pw_shell))
-		return nsi_failf(err, EINVAL, "looking up user", name, NULL, "name, home or shell is too long");
+		return nsi_failf(
+			err, EINVAL, "looking up user", name, NULL, "name, home or shell is too long");
 	snprintf(user.gecos, sizeof(user.gecos), "%s", pw.pw_gecos ? pw.pw_gecos : "");
 	user.uid = pw.pw_uid;
 	user.gid = pw.pw_gid;

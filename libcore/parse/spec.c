@@ -25,11 +25,11 @@ struct key {
 	int (*read)(struct reader *r, const char *key, json_object *value);
 };
 
-#define complain(r, key, index, hint, ...) \
-	({ \
-		int line_, column_; \
-		nsi_json_locate((r)->text, (r)->path, key, index, &line_, &column_); \
-		nsi_fail_at((r)->err, (r)->file, line_, column_, hint, __VA_ARGS__); \
+#define complain(r, key, index, hint, ...)                                                                   \
+	({                                                                                                   \
+		int line_, column_;                                                                          \
+		nsi_json_locate((r)->text, (r)->path, key, index, &line_, &column_);                         \
+		nsi_fail_at((r)->err, (r)->file, line_, column_, hint, __VA_ARGS__);                         \
 	})
 
 static int unknown_key(struct reader *r, const char *key, const struct key *table)
@@ -95,7 +95,8 @@ static int read_strings(struct reader *r, const char *key, json_object *list,
 		int res;
 
 		if (!json_object_is_type(entry, json_type_string))
-			return complain(r, key, (int)i, NULL, "entry %zu of \"%s\" must be a string", i + 1, key);
+			return complain(
+				r, key, (int)i, NULL, "entry %zu of \"%s\" must be a string", i + 1, key);
 		res = one(r, key, (int)i, json_object_get_string(entry));
 		if (res < 0)
 			return res;
@@ -199,8 +200,10 @@ static int read_capabilities(struct reader *r, const char *key, json_object *val
 		return read_drop(r, key, value); /* what the list meant originally: capabilities to drop */
 	if (!json_object_is_type(value, json_type_object))
 		return complain(r, key, -1, NULL,
-			"\"capabilities\" must be a list of names to drop, or an object with \"keep\" or \"drop\"");
-	if (json_object_object_get_ex(value, "keep", &other) && json_object_object_get_ex(value, "drop", &other))
+			"\"capabilities\" must be a list of names to drop, or an object with \"keep\" or "
+			"\"drop\"");
+	if (json_object_object_get_ex(value, "keep", &other) &&
+		json_object_object_get_ex(value, "drop", &other))
 		return complain(r, key, -1, "\"keep\" already names all that remains",
 			"\"capabilities\" has both \"keep\" and \"drop\"");
 	return read_object(r, value, key, capability_keys);
@@ -209,7 +212,8 @@ static int read_capabilities(struct reader *r, const char *key, json_object *val
 static int read_address(struct reader *r, const char *key, json_object *value)
 {
 	if (r->spec->network.address.family)
-		return complain(r, key, -1, NULL, "\"ip\" and \"address\" are the same key; give one of them");
+		return complain(
+			r, key, -1, NULL, "\"ip\" and \"address\" are the same key; give one of them");
 	if (!nsi_parse_cidr(json_object_get_string(value), &r->spec->network.address))
 		return complain(r, key, -1, "for example \"172.17.0.100/16\"",
 			"\"%s\" must be an address with a prefix length", key);
@@ -229,8 +233,10 @@ static int read_bridge(struct reader *r, const char *key, json_object *value)
 {
 	const char *text = json_object_get_string(value);
 
-	if (!nsi_valid_ifname(text) || !nsi_copy(r->spec->network.bridge, sizeof(r->spec->network.bridge), text))
-		return complain(r, key, -1, NULL, "\"bridge\" must be an interface name of 1 to 15 characters");
+	if (!nsi_valid_ifname(text) ||
+		!nsi_copy(r->spec->network.bridge, sizeof(r->spec->network.bridge), text))
+		return complain(
+			r, key, -1, NULL, "\"bridge\" must be an interface name of 1 to 15 characters");
 	return 0;
 }
 
@@ -282,7 +288,8 @@ static int read_user(struct reader *r, const char *key, json_object *value)
 	const char *text = json_object_get_string(value);
 
 	if (!nsi_copy(r->spec->user, sizeof(r->spec->user), text) || strpbrk(text, "\n/"))
-		return complain(r, key, -1, NULL, "\"user\" must be a name or number, with an optional :group");
+		return complain(
+			r, key, -1, NULL, "\"user\" must be a name or number, with an optional :group");
 	return 0;
 }
 
@@ -341,8 +348,6 @@ static int parse_json(struct reader *r, size_t len, json_object **ret)
 	if (why == json_tokener_error_depth)
 		return nsi_fail_at(r->err, r->file, line, column, NULL, "nested deeper than %d levels",
 			NSI_SPEC_MAX_DEPTH);
-	if (why == json_tokener_continue)
-		return nsi_fail_at(r->err, r->file, line, column, NULL, "the text ends too early");
 	if (why != json_tokener_success)
 		return nsi_fail_at(r->err, r->file, line, column, NULL, "%s", json_tokener_error_desc(why));
 	if (!json_object_is_type(top, json_type_object)) {
@@ -353,8 +358,8 @@ static int parse_json(struct reader *r, size_t len, json_object **ret)
 	return 0;
 }
 
-int nsi_spec_parse(const char *file, const char *text, size_t len, struct nsi_spec **ret_spec,
-	struct nsi_error *err)
+int nsi_spec_parse(
+	const char *file, const char *text, size_t len, struct nsi_spec **ret_spec, struct nsi_error *err)
 {
 	struct reader r = {.file = file, .text = text, .err = err, .path = ""};
 	json_object *top = NULL;

@@ -22,19 +22,19 @@ struct nsi_network {
 };
 
 struct nsi_spec {
-	char hostname[65]; /* "": keep the host's */
+	char hostname[65];                       /* "": keep the host's */
 	char *environment[NSI_SPEC_MAX_ENV + 1]; /* "NAME=value", literal; NULL-terminated */
 	uint64_t namespaces;                     /* CLONE_NEW* */
 	uint64_t capabilities;                   /* what remains: bit N for capability N */
 	struct nsi_network network;
 	bool readonly_fs;
-	char user[64];         /* "", "uid[:gid]" or "name[:group]" of the image */
+	char user[64];          /* "", "uid[:gid]" or "name[:group]" of the image */
 	char working_dir[1024]; /* absolute; "/" where absent */
 };
 
 /* `file` is the name for messages. */
-int nsi_spec_parse(const char *file, const char *text, size_t len, struct nsi_spec **ret_spec,
-	struct nsi_error *err);
+int nsi_spec_parse(
+	const char *file, const char *text, size_t len, struct nsi_spec **ret_spec, struct nsi_error *err);
 void nsi_spec_free(struct nsi_spec *spec);
 
 #endif

@@ -20,14 +20,16 @@ int nsi_sync_send(int sync, enum nsi_sync kind, pid_t pid, const int *fds, int n
 	return nsi_send(sync, &record, sizeof(record), fds, n_fds);
 }
 
-int nsi_sync_expect(int sync, enum nsi_sync kind, struct nsi_sync_record *ret, int fds[], struct nsi_error *err)
+int nsi_sync_expect(
+	int sync, enum nsi_sync kind, struct nsi_sync_record *ret, int fds[], struct nsi_error *err)
 {
 	ssize_t n = nsi_receive(sync, ret, sizeof(*ret), fds, SYNC_DEADLINE_MS);
 
 	if (n < 0)
 		return nsi_fail(err, (int)-n, "waiting for", "the container's process", NULL);
 	if (n == 0)
-		return nsi_failf(err, EPIPE, "waiting for", "the container's process", NULL, "it ended without a word");
+		return nsi_failf(err, EPIPE, "waiting for", "the container's process", NULL,
+			"it ended without a word");
 	if (n != (ssize_t)sizeof(*ret))
 		return nsi_failf(err, EPROTO, "waiting for", "the container's process", NULL, "short record");
 	if (ret->kind == NSI_SYNC_ERROR) {
@@ -36,7 +38,8 @@ int nsi_sync_expect(int sync, enum nsi_sync kind, struct nsi_sync_record *ret, i
 		return ret->err.code > 0 ? -ret->err.code : -EIO;
 	}
 	if (ret->kind != kind)
-		return nsi_failf(err, EPROTO, "waiting for", "the container's process", NULL, "unexpected record");
+		return nsi_failf(
+			err, EPROTO, "waiting for", "the container's process", NULL, "unexpected record");
 	return 0;
 }
 
@@ -115,8 +118,8 @@ static void fail_execution(const struct nsi_exec *exec, int code, struct nsi_err
 
 	nsi_fail(err, code, "executing", exec->argv[0],
 		code == ENOEXEC ? "it is neither a program of this architecture nor a script with #!"
-				: missing ? "not found in the container"
-					  : NULL);
+		: missing       ? "not found in the container"
+				: NULL);
 	nsi_error_reason(err, "exec");
 	err->exit_status = missing ? NSI_EXIT_NOT_FOUND : NSI_EXIT_NOT_EXECUTABLE;
 }
@@ -133,8 +136,8 @@ void nsi_child_run(const struct nsi_exec *exec, int slave, int sync, const int *
 	if (set_stdio(exec, slave, &err) < 0)
 		nsi_child_fail(sync, &err);
 	nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-	/* After the last change of credentials, which would clear it. A parent that is gone already shows as end of
-	 * file below. */
+	/* After the last change of credentials, which would clear it. A parent that is gone already shows as
+	 * end of file below. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (nsi_sync_send(sync, NSI_SYNC_READY, 0, fds, n_fds) < 0 ||
 		nsi_sync_expect(sync, NSI_SYNC_GO, &record, none, &err) < 0)

@@ -8,7 +8,8 @@
 int nsi_sync_send(int sync, enum nsi_sync kind, pid_t pid, const int *fds, int n_fds);
 
 /* Expect a record of `kind`; an ERROR record becomes *err, and so does end of file. */
-int nsi_sync_expect(int sync, enum nsi_sync kind, struct nsi_sync_record *ret, int fds[], struct nsi_error *err);
+int nsi_sync_expect(
+	int sync, enum nsi_sync kind, struct nsi_sync_record *ret, int fds[], struct nsi_error *err);
 
 /* Report `err` to the parent and end. */
 _Noreturn void nsi_child_fail(int sync, const struct nsi_error *err);

@@ -14,12 +14,12 @@
 #include <sys/wait.h>
 
 /*
- * setns(CLONE_NEWPID) holds for children only, so two forks are needed. Everything is given up in the first, which
- * the container cannot see; the second, visible inside from its first instruction, is a child of our caller
- * (CLONE_PARENT), so that no process is left between the two.
+ * setns(CLONE_NEWPID) holds for children only, so two forks are needed. Everything is given up in the first,
+ * which the container cannot see; the second, visible inside from its first instruction, is a child of our
+ * caller (CLONE_PARENT), so that no process is left between the two.
  */
-_Noreturn static void middle(const struct nsi_confinement *confine, int pidfd, int devpts,
-	const struct nsi_exec *exec, int sync)
+_Noreturn static void middle(
+	const struct nsi_confinement *confine, int pidfd, int devpts, const struct nsi_exec *exec, int sync)
 {
 	int slave = -1, out[2] = {-1, -1};
 	struct nsi_error err = {0};
@@ -37,7 +37,8 @@ _Noreturn static void middle(const struct nsi_confinement *confine, int pidfd, i
 	close(devpts);
 	pid_t pid = nsi_clone3(CLONE_PARENT, &out[0]);
 	if (pid < 0) {
-		nsi_fail(&err, errno, "forking into", "the container", errno == ENOMEM ? "its pid 1 has ended" : NULL);
+		nsi_fail(&err, errno, "forking into", "the container",
+			errno == ENOMEM ? "its pid 1 has ended" : NULL);
 		nsi_child_fail(sync, &err);
 	}
 	if (pid == 0) {
@@ -57,7 +58,8 @@ static int wait_ready(struct nsi_process *p, struct nsi_error *err)
 	while (!started || !ready) {
 		struct nsi_sync_record record;
 		int fds[NSI_MAX_FDS];
-		int r = nsi_sync_expect(p->sync, started ? NSI_SYNC_READY : NSI_SYNC_STARTED, &record, fds, err);
+		int r = nsi_sync_expect(
+			p->sync, started ? NSI_SYNC_READY : NSI_SYNC_STARTED, &record, fds, err);
 
 		if (r == -EPROTO && record.kind == NSI_SYNC_READY && !ready) {
 			ready = true;
@@ -114,7 +116,8 @@ _Noreturn static void borrow(int pidfd, int devpts, int sync)
 	struct nsi_error err = {0};
 	int tree = -1;
 
-	/* The mount namespace alone: this process stays out of the container's sight, and root of the host. */
+	/* The mount namespace alone: this process stays out of the container's sight, and root of the host.
+	 */
 	int r = nsi_enter(pidfd, CLONE_NEWNS, &err);
 	if (r == 0)
 		r = nsi_mount_detached(devpts, &tree, &err);

@@ -5,8 +5,8 @@
 #include "exec.h"
 
 /*
- * Start exec in the container of pid 1 `pidfd`, confined as pid 1 is. The new process is a child of the caller
- * and is killed when the caller's thread ends. Single-threaded callers with CAP_SYS_ADMIN only.
+ * Start exec in the container of pid 1 `pidfd`, confined as pid 1 is. The new process is a child of the
+ * caller and is killed when the caller's thread ends. Single-threaded callers with CAP_SYS_ADMIN only.
  */
 int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const struct nsi_exec *exec,
 	struct nsi_process *ret, struct nsi_error *err);

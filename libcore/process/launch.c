@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* pam_limits has already lowered this process's limits for one user; the container is not that user's alone. */
+/* pam_limits has already lowered this process's limits for one user; the container is not that user's alone.
+ */
 static void take_limits_of_init(void)
 {
 	for (int resource = 0; resource < RLIM_NLIMITS; resource++) {
@@ -26,7 +27,8 @@ _Noreturn static void become_supervisor(const char *program, int sock)
 {
 	char *const argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "supervise", NULL};
 	char *const env[] = {
-		(char *)(uintptr_t) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+		(char *)(uintptr_t) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		NULL};
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	sigset_t none;
 

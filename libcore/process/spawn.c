@@ -86,7 +86,8 @@ static int give_network(const struct nsi_plan *plan, pid_t pid, const char *veth
 	return r < 0 ? r : nsi_net_connect(&plan->network, veth, netns, err);
 }
 
-/* The root directory's tree, and the home directory's: its ids are the login user's own, so it is not mapped. */
+/* The root directory's tree, and the home directory's: its ids are the login user's own, so it is not mapped.
+ */
 static int give_trees(const struct nsi_plan *plan, pid_t pid, int rootfd, int sync, struct nsi_error *err)
 {
 	cleanup_fd int userns = -1, root = -1, home_dir = -1, home = -1;
@@ -96,8 +97,8 @@ static int give_trees(const struct nsi_plan *plan, pid_t pid, int rootfd, int sy
 	if (plan->confine.namespaces & CLONE_NEWUSER)
 		r = open_ns(pid, "user", &userns, err);
 	if (r == 0)
-		r = nsi_mount_clone(rootfd, nsi_fd_path(rootfd, shown, sizeof(shown)), userns, MOUNT_ATTR_NODEV,
-			&root, err);
+		r = nsi_mount_clone(rootfd, nsi_fd_path(rootfd, shown, sizeof(shown)), userns,
+			MOUNT_ATTR_NODEV, &root, err);
 	if (r == 0 && plan->home[0]) {
 		home_dir = open(plan->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (home_dir < 0 && errno != ENOENT)
@@ -149,7 +150,7 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 		close(pair[0]);
 		close(pair[1]);
 		nsi_fail(err, code, "making", "the container's namespaces",
-			code == ENOSPC ? "a limit in /proc/sys/user is reached"
+			code == ENOSPC  ? "a limit in /proc/sys/user is reached"
 			: code == EPERM ? "this needs root"
 					: NULL);
 		return nsi_error_reason(err, "spawn");

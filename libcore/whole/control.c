@@ -23,7 +23,8 @@ int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd)
 	return nsi_send(sock, &q, sizeof(q), &self, with_pidfd ? 1 : 0);
 }
 
-int nsi_control_ask(int sock, enum nsi_ask ask, uid_t uid, struct nsi_reply *ret, int fds[], struct nsi_error *err)
+int nsi_control_ask(
+	int sock, enum nsi_ask ask, uid_t uid, struct nsi_reply *ret, int fds[], struct nsi_error *err)
 {
 	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC, .ask = ask, .uid = uid};
 	cleanup_fd int self = nsi_pidfd_open(getpid());
@@ -39,7 +40,8 @@ int nsi_control_ask(int sock, enum nsi_ask ask, uid_t uid, struct nsi_reply *ret
 	if (n < 0)
 		return nsi_fail(err, (int)-n, "waiting for", "the container's supervisor", NULL);
 	if (n == 0)
-		return nsi_failf(err, ECONNRESET, "waiting for", "the container's supervisor", NULL, "it has ended");
+		return nsi_failf(
+			err, ECONNRESET, "waiting for", "the container's supervisor", NULL, "it has ended");
 	if (n < (ssize_t)NSI_REPLY_HEAD || ret->magic != NSI_CONTROL_MAGIC || ret->env_len > NSI_ENV_BYTES ||
 		(size_t)n != NSI_REPLY_HEAD + ret->env_len)
 		return nsi_failf(err, EPROTO, "waiting for", "the container's supervisor", NULL,

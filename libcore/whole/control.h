@@ -46,7 +46,8 @@ enum nsi_reply_fd { NSI_FD_PID1, NSI_FD_DEVPTS, NSI_FD_TERMINALS, NSI_REPLY_FDS 
 #define NSI_REPLY_HEAD offsetof(struct nsi_reply, env)
 
 /* Ask, with a pidfd of the calling process; the answer is in *ret (NSI_REPLY_FDS descriptors in fds). */
-int nsi_control_ask(int sock, enum nsi_ask ask, uid_t uid, struct nsi_reply *ret, int fds[], struct nsi_error *err);
+int nsi_control_ask(
+	int sock, enum nsi_ask ask, uid_t uid, struct nsi_reply *ret, int fds[], struct nsi_error *err);
 
 /* Tell, with a pidfd of the calling process where `with_pidfd`. 0 or -errno. */
 int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd);

@@ -26,7 +26,8 @@ int nsi_make_room(const char *id, int rootfd, struct nsi_error *err)
 
 		if (poll(&ended, 1, ENDING_DEADLINE_MS) <= 0)
 			return nsi_failf(err, EBUSY, "waiting for", "the container's ending supervisor",
-				"kill it: its pid is in the log", "pid %d does not end", (int)state.supervisor);
+				"kill it: its pid is in the log", "pid %d does not end",
+				(int)state.supervisor);
 	}
 	nsi_state_sweep(id, rootfd, &state);
 	return 0;

@@ -43,8 +43,8 @@ static int ask_login(int sock, const struct nsi_user *user, struct nsi_session *
 }
 
 /* Start a supervisor; its first connection is the one it is started with. */
-static int start(const struct nsi_user *user, const struct nsi_decision *decision, int rootfd,
-	int lock, struct nsi_session *s, struct nsi_error *err)
+static int start(const struct nsi_user *user, const struct nsi_decision *decision, int rootfd, int lock,
+	struct nsi_session *s, struct nsi_error *err)
 {
 	struct nsi_launch_order order = {
 		.magic = NSI_CONTROL_MAGIC, .who = {.user = *user, .decision = *decision}};
@@ -67,7 +67,8 @@ static int start(const struct nsi_user *user, const struct nsi_decision *decisio
 	return r;
 }
 
-static int join_live(const char *id, const struct nsi_user *user, struct nsi_session *s, struct nsi_error *err)
+static int join_live(
+	const char *id, const struct nsi_user *user, struct nsi_session *s, struct nsi_error *err)
 {
 	cleanup_fd int sock = -1;
 	int r = nsi_control_connect(id, &sock);
@@ -88,7 +89,8 @@ static int open_rootfs(const char *path, int *ret_fd, struct nsi_error *err)
 
 	if (r == 0 && !private)
 		r = nsi_failf(err, EPERM, "checking", path, "chmod 0700 its parent directory",
-			"no directory above it keeps other users out, who could run a set-uid file made inside");
+			"no directory above it keeps other users out, who could run a set-uid file made "
+			"inside");
 	if (r < 0)
 		return nsi_error_reason(err, "rootfs");
 	*ret_fd = nsi_take_fd(&fd);

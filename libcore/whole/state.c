@@ -14,7 +14,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* Above what useradd(8) hands out as subordinate ids and below 2^31, which some programs take for negative. */
+/* Above what useradd(8) hands out as subordinate ids and below 2^31, which some programs take for negative.
+ */
 enum { RANGE_BASE = 0x70000000, RANGE_SIZE = 65536, RANGES = 4094 };
 
 static int make_private_dir(const char *path, struct nsi_error *err)
@@ -26,7 +27,8 @@ static int make_private_dir(const char *path, struct nsi_error *err)
 	if (lstat(path, &st) < 0)
 		return nsi_fail(err, errno, "checking directory", path, NULL);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
-		return nsi_failf(err, EPERM, "checking directory", path, "remove it", "it is not root's alone");
+		return nsi_failf(
+			err, EPERM, "checking directory", path, "remove it", "it is not root's alone");
 	return 0;
 }
 
@@ -63,7 +65,8 @@ int nsi_lock(const char *id, int timeout_ms, int *ret_fd, struct nsi_error *err)
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return nsi_fail(err, errno, "locking", path, NULL);
 		if (waited >= timeout_ms)
-			return nsi_failf(err, ETIMEDOUT, "locking", path, NULL, "another start takes too long");
+			return nsi_failf(
+				err, ETIMEDOUT, "locking", path, NULL, "another start takes too long");
 		poll(NULL, 0, 2);
 	}
 	*ret_fd = nsi_take_fd(&fd);

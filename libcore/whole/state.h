@@ -6,8 +6,8 @@
  *     <id>/control      the supervisor's socket
  *     ranges/<n>        locked by the supervisor that uses the n-th range of ids
  *
- * <id> is the rootfs directory's device and inode: two paths to one directory are one container. `.nspid` in the
- * rootfs is written for people and programs, and never read: whoever is root inside can write it.
+ * <id> is the rootfs directory's device and inode: two paths to one directory are one container. `.nspid` in
+ * the rootfs is written for people and programs, and never read: whoever is root inside can write it.
  */
 #ifndef NSINIT_STATE_H
 #define NSINIT_STATE_H
@@ -53,7 +53,8 @@ void nsi_state_sweep(const char *id, int rootfd, const struct nsi_state *state);
 /* Remove the container's directory under NSI_RUN_DIR. */
 void nsi_state_remove(const char *id);
 
-/* Claim a range of 65536 host ids, starting the search at a place given by `id`. Held until *ret_fd is closed. */
+/* Claim a range of 65536 host ids, starting the search at a place given by `id`. Held until *ret_fd is
+ * closed. */
 int nsi_claim_range(const char *id, uint32_t *ret_first, int *ret_fd, struct nsi_error *err);
 
 /* Create a fresh .nspid, in place of whatever is there. */

@@ -1,0 +1,180 @@
+"""Malformed container.json and policy files: one error that names the place and the remedy, and no container."""
+import os
+import unittest
+
+from host import ROOTS, container, exec_in, nothing_left, nsinit, run, write
+
+NS = '"namespaces": ["NEWNS", "NEWNET", "NEWUTS"]'
+
+# text of container.json, what the error must contain
+SPECS = [
+    ('', ':1:1: unexpected end of data'),
+    ('{', ':1:2: unexpected end of data'),
+    ('[]', ':1:1: the top level must be an object'),
+    ('"x"', 'the top level must be an object'),
+    ('{"hostname": "x",}', ':1:18: '),
+    ("{'hostname': 'x'}", ':1:14: '),
+    ("{'hostname': \"x\"}", ':1:2: a key must stand in double quotes'),
+    ('{"hostname": "x"} trailing', ':1:19: '),
+    ('{"hostname" "x"}', ':1:13: '),
+    ('{\n  "hostname": 7\n}', ':2:3: "hostname" must be a string, not int'),
+    ('{"hostname": null}', 'must be a string, not null'),
+    ('{"hostname": "a b"}', ':1:2: "hostname" may hold letters'),
+    ('{"hostname": "' + 'x' * 65 + '"}', 'longer than 64'),
+    ('{"hostname": "x"}', 'without NEWNS'),
+    ('{"hostnmae": "x"}', ':1:2: unknown key "hostnmae"; did you mean "hostname"?'),
+    ('{"Hostname": "x"}', 'did you mean "hostname"?'),
+    ('{"hostname": "x", "hostname": "y"}', ':1:19: the key stands here a second time'),
+    ('{"network": {"ip": "1.2.3.4/8",\n "ip": "1.2.3.5/8"}}', ':2:2: the key stands here a second time'),
+    ('{"host\\u006eame": "x"}', 'escape sequence'),
+    ('{"hostname": "a\\u0000b"}', 'NUL character'),
+    ('{"environment": "A=1"}', '"environment" must be a list of strings, not string'),
+    ('{"environment": ["A=1", 2]}', ':1:25: entry 2 of "environment" must be a string'),
+    ('{"environment": ["NOVALUE"]}', ':1:18: "NOVALUE" is not of the form NAME=value'),
+    ('{"environment": ["=x"]}', 'not of the form NAME=value'),
+    ('{"environment": [' + ','.join(['"A=1"'] * 513) + ']}', 'more than 512 variables'),
+    ('{"namespaces": ["NEWNS", "NEWPIDS"]}', ':1:26: unknown namespace "NEWPIDS"; did you mean "NEWPID"?'),
+    ('{"namespaces": ["newns"]}', 'did you mean "NEWNS"?'),
+    ('{"namespaces": {"NEWNS": true}}', 'must be a list of strings, not object'),
+    ('{"namespaces": []}', ':1:2: without NEWNS'),
+    ('{}', 'without NEWNS'),
+    ('{"capabilities": ["SYS_ADMN"]}', ':1:19: unknown capability "SYS_ADMN"; did you mean "SYS_ADMIN"?'),
+    ('{"capabilities": ["sys_admin"]}', 'did you mean "SYS_ADMIN"?'),
+    ('{"capabilities": ["0"]}', 'unknown capability "0"'),
+    ('{"capabilities": "all"}', 'must be a list of names to drop'),
+    ('{"capabilities": {"keep": ["KILL"], "drop": ["KILL"]}}', 'both "keep" and "drop"'),
+    ('{"capabilities": {"kepp": []}}', ':1:19: unknown key "kepp"; did you mean "keep"?'),
+    ('{"capabilities": {"keep": [1]}}', 'entry 1 of "keep" must be a string'),
+    ('{' + NS + ', "network": []}', '"network" must be an object, not array'),
+    ('{' + NS + ', "network": {}}', '"network" lacks "ip"'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4/8"}}', '"network" lacks "bridge"'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4", "bridge": "b"}}', 'must be an address with a prefix length'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4/8", "address": "1.2.3.4/8"}}', 'are the same key'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4/8", "bridge": "docker0;touch /x"}}', 'interface name'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4/8", "bridge": "sixteen_letters_"}}', 'interface name'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4/8", "bridge": "b", "mtu": "1500"}}', 'must be a whole number'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4/8", "bridge": "b", "mtu": 1.5}}', 'must be a whole number'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4/8", "bridge": "b", "mtu": 10}}', 'between 68 and 65535'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4/8", "bridge": "b", "gateway": "x"}}', '"gateway" must be an address'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4/8", "bridge": "b", "gateway": "2.2.3.4"}}', 'not in the network'),
+    ('{' + NS + ', "network": {"ip": "1.2.3.4/8", "bridge": "b", "gatway": "x"}}', 'did you mean "gateway"?'),
+    ('{"namespaces": ["NEWNS"], "network": {"ip": "1.2.3.4/8", "bridge": "b"}}', 'needs a network namespace'),
+    ('{"namespaces": ["NEWNS"], "hostname": "x"}', 'would rename the host'),
+    ('{"readonly_fs": "yes"}', '"readonly_fs" must be true or false, not string'),
+    ('{"user": 0}', '"user" must be a string, not int'),
+    ('{"user": "a/b"}', '"user" must be a name or number'),
+    ('{"working_dir": "relative"}', 'must be an absolute path'),
+    ('{"working_dir": 1e999}', '"working_dir" must be a string'),
+    ('{"x": ' + '[' * 40 + ']' * 40 + '}', 'nested deeper than 16'),
+    ('{"hostname": NaN}', ':1:'),
+    ('{"hostname": "x" /* comment */}', ':1:18: '),
+    ('{"hostname": "\tx"}', ':1:'),
+    ('{"environment": ["A=' + 'x' * 70000 + '"]}', 'larger than 64 KiB'),
+    (b'{"hostname": "\xff\xfe"}', ':1:'),
+    (b'{"hostname": "x\x00y"}', 'NUL byte'),
+]
+
+TOP = 'version = 1;\nunmapped = "host";\n'
+
+# text of nsinit.conf, what the error must contain
+POLICIES = [
+    ('', '"version = 1;" is required'),
+    ('version = 2;', ':1: "version = 1;" is required'),
+    ('version = "1";', '"version = 1;" is required'),
+    ('version = 1;', '"unmapped" is required: "host" or "deny"'),
+    ('version = 1;\nunmapped = "deni";', ':2: "unmapped" must be "host" or "deny"; did you mean "deny"?'),
+    ('version = 1;\nunmapped = true;', ':2: "unmapped" must be'),
+    (TOP, '"rules" is required'),
+    (TOP + 'rules = { };', ':3: "rules" must be a list'),
+    (TOP + 'rules = [ ];', '"rules" must be a list'),
+    (TOP + 'rules: ( "x" );', 'a rule must be a group'),
+    (TOP + 'rule: ( );', ':3: unknown setting "rule"; did you mean "rules"?'),
+    (TOP + 'rules: ( { } );', 'a rule needs "user" or "group"'),
+    (TOP + 'rules: ( { user = "a"; } );', 'exactly one of "rootfs", "stay" and "deny"'),
+    (TOP + 'rules: ( { user = "a"; stay = "host"; deny = "x"; } );', 'exactly one of'),
+    (TOP + 'rules: ( { user = "a"; stay = "container"; } );', '"stay" must be "host"'),
+    (TOP + 'rules: ( { user = "a"; stay = true; } );', '"stay" must be "host"'),
+    (TOP + 'rules: ( { user = "a"; deny = true; } );', '"deny" must be a sentence'),
+    (TOP + 'rules: (\n{ user = "a"; rootfs = 7; } );', ':4: "rootfs" must be a path'),
+    (TOP + 'rules: (\n{ user = "a"; rootfs = "srv/%u"; } );', ':4: "rootfs" must be an absolute path'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv/%x"; } );', '"%x" in "rootfs" is unknown'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv/%"; } );', 'in "rootfs" is unknown'),
+    (TOP + 'rules: ( { user = 7; rootfs = "/srv"; } );', 'must be a name or a list of names'),
+    (TOP + 'rules: ( { user = ( 1 ); rootfs = "/srv"; } );', 'must be a name or a list of names'),
+    (TOP + 'rules: ( { user = [ ]; rootfs = "/srv"; } );', 'must be a name or a list of names'),
+    (TOP + 'rules: ( { usr = "a"; rootfs = "/srv"; } );', 'unknown setting "usr"; did you mean "user"?'),
+    (TOP + 'rules: ( { user = "a"; rootsf = "/srv"; } );', 'did you mean "rootfs"?'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; userns = "on"; } );', '"userns" must be "auto" or "off"'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; userns = 1; } );', '"userns" must be'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; home = "bnd"; } );', 'did you mean "bind"?'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; tty = "host"; } );', '"tty" must be "container"'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; dns = "no"; } );', '"dns" must be "image" or "host"'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; accounts = "x"; } );', '"accounts" must be'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; lifetime = -1; } );', '"lifetime" must be'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; lifetime = "ever"; } );', '"lifetime" must be'),
+    (TOP + 'defaults = 1;\nrules: ( );', ':3: "defaults" must be a group'),
+    (TOP + 'defaults: { user = "a"; };\nrules: ( );', ':3: unknown setting "user"'),
+    (TOP + 'defaults: { lifetim = 1; };\nrules: ( );', 'did you mean "lifetime"?'),
+    (TOP + '@include "/etc/passwd"\nrules: ( );', ':3: @include is not supported'),
+    (TOP + 'rules: ( { user = "a" rootfs } );', ':3: syntax error'),
+    (TOP + 'rules: ( {', 'syntax error'),
+    ('version = 1;\nversion = 1;', ':2: duplicate setting name'),
+    (b'version = 1;\x00', 'NUL byte'),
+    (TOP + '#' * 300000, 'larger than 256 KiB'),
+]
+
+
+def put(path, text):
+    with open(path, 'wb') as f:
+        f.write(text if isinstance(text, bytes) else text.encode())
+
+
+class Input(unittest.TestCase):
+    def test_container_json(self):
+        self.assertGreaterEqual(len(SPECS), 60)
+        path = f'{container("input")}/container.json'
+        for text, expected in SPECS:
+            with self.subTest(text=text[:80]):
+                put(path, text)
+                done = nsinit('check', path)
+                self.assertEqual(done.returncode, 125, done.stdout)
+                self.assertIn(expected, done.stderr)
+                self.assertIn(path, done.stderr)
+                self.assertEqual(done.stderr.count('\n'), 1)
+
+    def test_nothing_is_started(self):
+        root = container('input')
+        for text, expected in SPECS[::7]:
+            put(f'{root}/container.json', text)
+            done = exec_in(root, 'true')
+            self.assertEqual(done.returncode, 125)
+            self.assertIn(expected, done.stderr)
+            self.assertTrue(nothing_left())
+            self.assertFalse(os.path.exists(f'{root}/.nspid'))
+
+    def test_container_json_of_other_types(self):
+        root = container('input', spec=None)
+        for make in (lambda p: os.mkfifo(p), lambda p: os.mkdir(p), lambda p: os.symlink('/etc/shadow', p)):
+            make(f'{root}/container.json')
+            done = exec_in(root, 'true', timeout=5)
+            self.assertEqual(done.returncode, 125)
+            self.assertNotIn('root:', done.stderr)
+            run(['rm', '-rf', f'{root}/container.json'])
+
+    def test_policy(self):
+        self.assertGreaterEqual(len(POLICIES), 40)
+        os.makedirs('/etc/nsinit', exist_ok=True)
+        for text, expected in POLICIES:
+            with self.subTest(text=text[:120]):
+                put('/etc/nsinit/broken.conf', text)
+                done = nsinit('check', '/etc/nsinit/broken.conf')
+                self.assertEqual(done.returncode, 125, done.stdout)
+                self.assertIn(expected, done.stderr)
+                self.assertIn('/etc/nsinit/broken.conf', done.stderr)
+
+    def test_examples_are_valid(self):
+        os.makedirs('/etc/nsinit', exist_ok=True)
+        with open('etc/nsinit.conf.example') as f:
+            write('/etc/nsinit/example.conf', f.read())
+        self.assertEqual(nsinit('check', '/etc/nsinit/example.conf').returncode, 0)
+        self.assertEqual(nsinit('check', 'etc/container.json').returncode, 0)
