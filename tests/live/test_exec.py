@@ -217,6 +217,8 @@ class Streams(Exec):
 
     def test_terminal(self):
         t = Terminal(['nsinit', 'exec', '-C', ROOT, 'sh'], rows=31, columns=97)
+        self.addCleanup(exec_in, ROOT, 'true')  # sweeps what the next line may leave
+        self.addCleanup(t.end)
         t.type('tty; stty size; echo $((6*7))-\n')
         t.expect(r'/dev/pts/0\r\n31 97\r\n42-')
         t.resize(40, 120)
@@ -232,19 +234,24 @@ class Streams(Exec):
         t.type('\x1a')
         t.expect('Stopped')
         t.type('jobs; kill -9 %1\n')
-        t.expect(r'Killed')
+        time.sleep(0.2)
+        t.type('\n')
+        t.expect('Killed')
         t.type('exit 5\n')
         self.assertEqual(t.finish(), 5)
 
     def test_terminal_drains_before_the_status(self):
         for _ in range(5):
             t = Terminal(['nsinit', 'exec', '-C', ROOT, 'seq', '1', '3000'])
+            self.addCleanup(exec_in, ROOT, 'true')  # sweeps what the next line may leave
+            self.addCleanup(t.end)
             self.assertEqual(t.finish(), 0)
-            t.text += ''
             self.assertRegex(t.text, r'\b3000\r\n$')
 
     def test_no_terminal_when_asked(self):
         t = Terminal(['nsinit', 'exec', '-C', ROOT, '-T', 'sh', '-c', 'tty; readlink /proc/self/fd/1'])
+        self.addCleanup(exec_in, ROOT, 'true')  # sweeps what the next line may leave
+        self.addCleanup(t.end)
         t.expect('not a tty')
         t.expect('pipe:')
         self.assertEqual(t.finish(), 0)
@@ -290,6 +297,8 @@ class Join(Exec):
     def test_terminal(self):
         self.start()
         t = Terminal(['nsinit', 'exec', '-C', ROOT, 'sh'], rows=33, columns=99)
+        self.addCleanup(exec_in, ROOT, 'true')  # sweeps what the next line may leave
+        self.addCleanup(t.end)
         t.type('tty; stty size\n')
         t.expect(r'/dev/pts/0\r\n33 99')
         t.type('exit 3\n')
