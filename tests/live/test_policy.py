@@ -137,7 +137,7 @@ class Refusal(Case):
     def test_program_missing(self):
         os.rename('/usr/bin/nsinit', '/usr/bin/nsinit.away')
         self.addCleanup(os.rename, '/usr/bin/nsinit.away', '/usr/bin/nsinit')
-        self.refused('supervisor')
+        self.refused('supervisor|starting /usr/bin/nsinit')
 
     def test_init_missing(self):
         os.rename('/usr/libexec/nsinit/nsinit-init', '/usr/libexec/nsinit/away')
