@@ -36,7 +36,6 @@ struct options {
 struct front {
 	struct loop *loop;
 	struct relay *relay;
-	struct server *server; /* when we spawned it */
 	struct nsi_process *process;
 	bool tty;
 	int started, parent_stderr; /* with -d, until the command runs */
@@ -205,18 +204,32 @@ static bool run(struct front *f, int signals)
 	return true;
 }
 
+static char **put_init_before(char **command)
+{
+	static char name[] = "nsinit-init";
+	size_t n = 0;
+
+	while (command[n])
+		n++;
+	char **argv = calloc(n + 2, sizeof(char *));
+	if (argv) {
+		argv[0] = name;
+		memcpy(argv + 1, command, n * sizeof(char *));
+	}
+	return argv;
+}
+
 static int spawn(const struct options *o, struct container *c, int *lock, struct front *f, int signals,
 	struct nsi_exec *exec, struct nsi_error *err)
 {
-	char *argv_init[1 + 4096] = {(char[]){"nsinit-init"}};
+	cleanup_free char **under_init = NULL;
 	int r = 0;
 
 	exec->argv = o->command;
 	if (o->init) {
-		for (size_t i = 0; o->command[i] && i < 4095; i++)
-			argv_init[i + 1] = o->command[i];
-		exec->argv = argv_init;
-		r = nsi_sealed_copy(NSINIT_INIT, &exec->image, err);
+		exec->argv = under_init = put_init_before(o->command);
+		r = under_init ? nsi_sealed_copy(NSINIT_INIT, &exec->image, err)
+			       : nsi_fail(err, ENOMEM, "starting", o->command[0], NULL);
 	}
 	if (r == 0)
 		r = apply_options(o, c->rootfd, &c->plan->confine, err);
@@ -229,11 +242,11 @@ static int spawn(const struct options *o, struct container *c, int *lock, struct
 		return r;
 	close(nsi_take_fd(lock)); /* from here on others join */
 	f->process = &c->pid1;
-	f->server = server_new(f->loop, c, NULL);
-	if (!f->server || !run(f, signals))
+	struct server *server = server_new(f->loop, c, NULL);
+	if (!server || !run(f, signals))
 		r = nsi_fail(err, ENOMEM, "supervising", o->command[0], NULL);
 	int status = container_end(c);
-	server_free(f->server);
+	server_free(server);
 	return r < 0 ? r : status_of(status);
 }
 
@@ -282,17 +295,6 @@ static int join(const struct options *o, int rootfd, int sock, struct nsi_reply 
 
 /* ------------------------------------------------------------------ which of the two */
 
-static int connect_and_ask(
-	const char *id, struct nsi_reply *reply, int fds[], int *sock, struct nsi_error *err)
-{
-	int r = nsi_control_connect(id, sock);
-
-	if (r < 0)
-		return r;
-	r = nsi_control_ask(*sock, NSI_ASK_EXEC, 0, reply, fds, err);
-	return r;
-}
-
 static int spawn_or_join(const struct options *o, int rootfd, struct front *f, int signals,
 	struct nsi_exec *exec, struct nsi_error *err)
 {
@@ -308,7 +310,9 @@ static int spawn_or_join(const struct options *o, int rootfd, struct front *f, i
 		r = nsi_lock(id, NSI_LOCK_DEADLINE_MS, &lock, err);
 	if (r < 0)
 		return r;
-	r = connect_and_ask(id, reply, fds, &sock, err);
+	r = nsi_control_connect(id, &sock, err);
+	if (r == 0)
+		r = nsi_control_ask(sock, NSI_ASK_EXEC, 0, reply, fds, err);
 	if (r == 0) {
 		close(nsi_take_fd(&lock));
 		return join(o, rootfd, sock, reply, fds, f, signals, exec, err);

@@ -16,23 +16,16 @@ enum { CLIENT = 3 };
 
 static void refuse(const struct nsi_error *err)
 {
-	struct nsi_reply *reply = calloc(1, sizeof(*reply));
 	struct nsi_request unused;
 	int fds[NSI_MAX_FDS];
 	char text[2048];
 
 	syslog(LOG_ERR, "reason=%s %s", err->reason[0] ? err->reason : "spawn",
 		nsi_error_text(err, text, sizeof(text)));
-	if (!reply)
-		return;
 	/* The client's question first: ending with it unread would reset the connection, and the answer be
 	 * lost. */
 	nsi_receive(CLIENT, &unused, sizeof(unused), fds, 10000);
-	reply->magic = NSI_CONTROL_MAGIC;
-	reply->code = err->code;
-	reply->err = *err;
-	nsi_send(CLIENT, reply, NSI_REPLY_HEAD, NULL, 0);
-	free(reply);
+	nsi_control_refuse(CLIENT, err);
 }
 
 static void on_signal(struct loop *loop, int fd, void *data)

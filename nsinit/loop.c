@@ -96,7 +96,7 @@ void loop_forget(struct loop *loop, int fd)
 			loop->fds[i] = (struct pollfd){.fd = -1};
 }
 
-void loop_timer(struct loop *loop, int ms, loop_fn fn, void *data)
+void loop_timer(struct loop *loop, long long ms, loop_fn fn, void *data)
 {
 	loop->timer = ms < 0 ? 0 : now_ms() + ms;
 	loop->timer_watch = (struct watch){fn, data};

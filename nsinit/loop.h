@@ -18,7 +18,7 @@ void loop_events(struct loop *loop, int fd, loop_fn fn, short events);
 void loop_forget(struct loop *loop, int fd);
 
 /* Call `fn` (with fd -1) in `ms` milliseconds; there is one timer. Negative: cancel. */
-void loop_timer(struct loop *loop, int ms, loop_fn fn, void *data);
+void loop_timer(struct loop *loop, long long ms, loop_fn fn, void *data);
 
 /* Until loop_stop(). */
 void loop_run(struct loop *loop);

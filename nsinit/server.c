@@ -24,7 +24,6 @@ struct server {
 	const int *lifetime;
 	struct session *sessions;
 	int counted;
-	bool ending;
 };
 
 static void accept_waiting(struct loop *loop, int fd, void *data);
@@ -33,7 +32,6 @@ static void accept_waiting(struct loop *loop, int fd, void *data);
 
 void server_end(struct server *server)
 {
-	server->ending = true;
 	loop_stop(server->loop);
 }
 
@@ -58,7 +56,7 @@ static void counted_changed(struct server *server)
 	if (server->counted > 0)
 		loop_timer(server->loop, -1, NULL, NULL);
 	else
-		loop_timer(server->loop, *server->lifetime * 1000, grace_is_over, server);
+		loop_timer(server->loop, *server->lifetime * 1000LL, grace_is_over, server);
 }
 
 /* ------------------------------------------------------------------ sessions */
@@ -99,7 +97,7 @@ static void leader_ended(struct loop *loop, int fd, void *data)
 	session_end(s);
 }
 
-static void answer(struct session *s, const struct nsi_error *err, const int *fds, int n_fds)
+static void answer(struct session *s, const int *fds, int n_fds)
 {
 	const struct nsi_plan *plan = s->server->c->plan;
 	struct nsi_reply *reply = calloc(1, sizeof(*reply));
@@ -107,19 +105,14 @@ static void answer(struct session *s, const struct nsi_error *err, const int *fd
 	if (!reply)
 		return;
 	reply->magic = NSI_CONTROL_MAGIC;
-	reply->code = err ? err->code : 0;
-	if (err) {
-		reply->err = *err;
-	} else {
-		reply->confine = plan->confine;
-		for (size_t i = 0; plan->environment[i]; i++) {
-			size_t len = strlen(plan->environment[i]) + 1;
+	reply->confine = plan->confine;
+	for (size_t i = 0; plan->environment[i]; i++) {
+		size_t len = strlen(plan->environment[i]) + 1;
 
-			if (reply->env_len + len > NSI_ENV_BYTES)
-				break;
-			memcpy(reply->env + reply->env_len, plan->environment[i], len);
-			reply->env_len += (uint32_t)len;
-		}
+		if (reply->env_len + len > NSI_ENV_BYTES)
+			break;
+		memcpy(reply->env + reply->env_len, plan->environment[i], len);
+		reply->env_len += (uint32_t)len;
 	}
 	nsi_send(s->sock, reply, NSI_REPLY_HEAD + reply->env_len, fds, n_fds);
 	free(reply);
@@ -164,9 +157,9 @@ static void serve_login(struct session *s, uid_t uid)
 	if (r == 0)
 		r = nsi_borrow_terminals(pid1->pidfd, pid1->devpts, &terminals, &err);
 	if (r < 0)
-		answer(s, &err, NULL, 0);
+		nsi_control_refuse(s->sock, &err);
 	else
-		answer(s, NULL, (int[]){pid1->pidfd, pid1->devpts, terminals}, NSI_REPLY_FDS);
+		answer(s, (int[]){pid1->pidfd, pid1->devpts, terminals}, NSI_REPLY_FDS);
 }
 
 static void serve(struct session *s, const struct nsi_request *q, int *pidfd)
@@ -180,7 +173,7 @@ static void serve(struct session *s, const struct nsi_request *q, int *pidfd)
 		break;
 	case NSI_ASK_EXEC:
 		if (count(s, nsi_take_fd(pidfd)))
-			answer(s, NULL, (int[]){pid1->pidfd, pid1->devpts}, 2);
+			answer(s, (int[]){pid1->pidfd, pid1->devpts}, 2);
 		break;
 	case NSI_ASK_CHILD:
 		if (s->child < 0)

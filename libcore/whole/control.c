@@ -62,18 +62,31 @@ static int address(const char *id, struct sockaddr_un *a)
 	return n < 0 || (size_t)n >= sizeof(a->sun_path) ? -ENAMETOOLONG : 0;
 }
 
-int nsi_control_connect(const char *id, int *ret_sock)
+void nsi_control_refuse(int sock, const struct nsi_error *why)
+{
+	struct nsi_reply *reply = calloc(1, sizeof(*reply));
+
+	if (!reply)
+		return;
+	reply->magic = NSI_CONTROL_MAGIC;
+	reply->code = why->code;
+	reply->err = *why;
+	nsi_send(sock, reply, NSI_REPLY_HEAD, NULL, 0);
+	free(reply);
+}
+
+int nsi_control_connect(const char *id, int *ret_sock, struct nsi_error *err)
 {
 	cleanup_fd int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	struct timeval deadline = {.tv_sec = ANSWER_DEADLINE_MS / 1000};
 	struct sockaddr_un a;
 
 	if (sock < 0 || address(id, &a) < 0)
-		return -errno;
+		return nsi_fail(err, errno, "making", "the control socket", NULL);
 	/* A stopped supervisor with a full backlog must not hold a login up. */
 	setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &deadline, sizeof(deadline));
 	if (connect(sock, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return -errno;
+		return nsi_fail(err, errno, "connecting to", "the container's supervisor", NULL);
 	*ret_sock = nsi_take_fd(&sock);
 	return 0;
 }

@@ -52,8 +52,11 @@ int nsi_control_ask(
 /* Tell, with a pidfd of the calling process where `with_pidfd`. 0 or -errno. */
 int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd);
 
-/* Connect to the container's supervisor. 0 or -errno, without a record. */
-int nsi_control_connect(const char *id, int *ret_sock);
+/* Connect to the container's supervisor. */
+int nsi_control_connect(const char *id, int *ret_sock, struct nsi_error *err);
+
+/* Answer a question with an error. */
+void nsi_control_refuse(int sock, const struct nsi_error *why);
 
 /* Listen in NSI_RUN_DIR/<id>, which is made. */
 int nsi_control_listen(const char *id, int *ret_sock, struct nsi_error *err);

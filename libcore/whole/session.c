@@ -71,11 +71,10 @@ static int join_live(
 	const char *id, const struct nsi_user *user, struct nsi_session *s, struct nsi_error *err)
 {
 	cleanup_fd int sock = -1;
-	int r = nsi_control_connect(id, &sock);
+	int r = nsi_control_connect(id, &sock, err);
 
-	if (r < 0)
-		return nsi_fail(err, -r, "connecting to", "the container's supervisor", NULL);
-	r = ask_login(sock, user, s, err);
+	if (r == 0)
+		r = ask_login(sock, user, s, err);
 	if (r == 0)
 		s->sock = nsi_take_fd(&sock);
 	return r;
