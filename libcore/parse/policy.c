@@ -83,8 +83,9 @@ static int read_word(
 	for (int i = 0; text && words[i]; i++)
 		if (strcmp(words[i], text) == 0)
 			return i;
-	snprintf(what, sizeof(what), "\"%s\" must be \"%s\"%s%s%s", name, words[0], words[1] ? " or \"" : "",
-		words[1] ? words[1] : "", words[1] ? "\"" : "");
+	int n = snprintf(what, sizeof(what), "\"%s\" must be", name);
+	for (int i = 0; words[i]; i++)
+		n += snprintf(what + n, sizeof(what) - (size_t)n, "%s \"%s\"", i ? " or" : "", words[i]);
 	const char *near = text ? nsi_nearest(text, words) : NULL;
 	if (near)
 		snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
