@@ -25,10 +25,10 @@ static void take_limits_of_init(void)
 /* After fork() in a process that may have threads: async-signal-safe calls only, signal-safety(7). */
 _Noreturn static void become_supervisor(const char *program, int sock)
 {
-	char *const argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t) "supervise", NULL};
-	char *const env[] = {
-		(char *)(uintptr_t) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		NULL};
+	static char verb[] = "supervise";
+	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	char *const argv[] = {(char *)(uintptr_t)program, verb, NULL};
+	char *const env[] = {path, NULL};
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
