@@ -80,6 +80,15 @@ class Policy(Case):
         first.communicate()
 
 
+    def test_without_a_user_namespace(self):
+        policy([f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; userns = "off"; }}'])
+        done = ssh('alice', 'hostname; readlink /proc/self/ns/user; cat /proc/1/comm; '
+                            'grep -E "Cap(Eff|Bnd)" /proc/self/status')
+        self.assertEqual(done.stdout.split('\n')[:5],
+                         ['inside', os.readlink('/proc/self/ns/user'), 'nsinit-init',
+                          'CapEff:\t0000000000000000', 'CapBnd:\t00000000a80425fb'], done.stderr)
+
+
 class Refusal(Case):
     def test_bad_json(self):
         write(f'{ROOT}/container.json', '{\n  "hostname": "x",\n  "namespaces": ["NEWNS",]\n}')
