@@ -77,23 +77,38 @@ enum nsi_home { NSI_HOME_BIND, NSI_HOME_NONE };
 enum nsi_accounts { NSI_ACCOUNTS_AUTO, NSI_ACCOUNTS_IMAGE };
 enum nsi_dns { NSI_DNS_IMAGE, NSI_DNS_HOST };
 
-enum { NSI_LIFETIME_FOREVER = -1, NSI_LIFETIME_LAST_SESSION = 0 };
+enum { NSI_LIFETIME_LINGER = -2, NSI_LIFETIME_FOREVER = -1, NSI_LIFETIME_LAST_SESSION = 0 };
 
 /* What the policy says of a user. A plain value: it also travels to the supervisor as it is. */
 struct nsi_decision {
 	enum nsi_verdict verdict;
-	int line;     /* of the rule in the policy file; 0 for `unmapped` */
-	int lifetime; /* NSI_LIFETIME_*, or seconds that an empty container is kept */
+	int line;         /* of the rule in the policy file; 0 for `unmapped` */
+	int lifetime;     /* NSI_LIFETIME_*, or seconds that an empty container is kept */
+	int idle;         /* with NSI_LIFETIME_LINGER: seconds without session and process until it ends */
+	int max_age;      /* seconds after which the container is ended; 0: none */
+	int max_sessions; /* 0: any number */
 	enum nsi_userns userns;
 	enum nsi_home home;
 	enum nsi_accounts accounts;
 	enum nsi_dns dns;
 	char rootfs[1024]; /* expanded, absolute */
+	char shell[256];   /* that nsinit-shell runs inside; "": the container's passwd decides */
 	char text[256];    /* why, in a sentence */
 };
 
 int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
 	struct nsi_decision *ret_decision, struct nsi_error *err);
+
+/* How a PAM service brings a session into its container. */
+enum nsi_service_mode {
+	NSI_SERVICE_SPLIT, /* sshd: in the child that calls setcred once more */
+	NSI_SERVICE_JOIN,  /* the process that opens the session enters itself; its children follow */
+	NSI_SERVICE_SHELL, /* the user's shell is nsinit-shell, and the service runs nothing else */
+	NSI_SERVICE_DENY,
+};
+
+/* What the policy, or else the built-in table, says of a service. */
+enum nsi_service_mode nsi_policy_service(const struct nsi_policy *policy, const char *service);
 
 struct nsi_session;
 

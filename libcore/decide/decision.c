@@ -1,0 +1,157 @@
+/* Which rule of the policy holds for a user: the first that matches. */
+#include "../base/str.h"
+#include "../parse/policy.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+
+static bool user_is(const char *name, const struct nsi_user *user)
+{
+	return strcmp(name, "*") == 0 || strcmp(name, user->name) == 0;
+}
+
+static bool group_has(const char *name, const struct nsi_user *user)
+{
+	char buf[16384];
+	struct group g, *found = NULL;
+
+	if (getgrnam_r(name, &g, buf, sizeof(buf), &found) != 0 || !found)
+		return false;
+	for (int i = 0; i < user->n_groups; i++)
+		if (user->groups[i] == found->gr_gid)
+			return true;
+	return false;
+}
+
+static bool any(
+	const char **names, const struct nsi_user *user, bool (*holds)(const char *, const struct nsi_user *))
+{
+	if (!names)
+		return true;
+	for (; *names; names++)
+		if (holds(*names, user))
+			return true;
+	return false;
+}
+
+static bool append(char *out, size_t size, const char *text)
+{
+	size_t used = strlen(out);
+
+	return nsi_copy(out + used, size - used, text);
+}
+
+/* False when the result does not fit. */
+static bool expand(const char *format, const struct nsi_user *user, char *out, size_t size)
+{
+	char piece[32];
+	bool ok = true;
+
+	out[0] = '\0';
+	for (const char *p = format; *p && ok; p++) {
+		if (*p == '%' && p[1] == 'u') {
+			ok = append(out, size, user->name);
+			p++;
+		} else if (*p == '%' && p[1] == 'h') {
+			ok = append(out, size, user->home);
+			p++;
+		} else if (*p == '%' && p[1] == 'U') {
+			snprintf(piece, sizeof(piece), "%u", (unsigned)user->uid);
+			ok = append(out, size, piece);
+			p++;
+		} else {
+			snprintf(piece, sizeof(piece), "%c", *p);
+			ok = append(out, size, piece);
+			p += *p == '%' && p[1] == '%';
+		}
+	}
+	return ok;
+}
+
+static int decide_container(const struct nsi_policy *policy, const struct nsi_rule *rule,
+	const struct nsi_user *user, struct nsi_decision *d, struct nsi_error *err)
+{
+	if (user->uid == 0)
+		return nsi_fail_at(err, policy->path, rule->line, 0,
+			"put { user = \"root\"; stay = \"host\"; } first",
+			"the rule maps %s, who has uid 0, to a container", user->name);
+	if (user->name[0] == '.' || strchr(user->name, '/'))
+		return nsi_fail_at(
+			err, policy->path, rule->line, 0, NULL, "the user name cannot be part of a path");
+	d->verdict = NSI_CONTAINER;
+	if (!expand(rule->rootfs, user, d->rootfs, sizeof(d->rootfs)))
+		return nsi_fail_at(err, policy->path, rule->line, 0, NULL, "the rootfs path is too long");
+	return 0;
+}
+
+int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
+	struct nsi_decision *ret_decision, struct nsi_error *err)
+{
+	struct nsi_decision d = {0};
+	int res = 0;
+
+	for (int i = 0; i < policy->n_rules; i++) {
+		const struct nsi_rule *rule = &policy->rules[i];
+
+		if (!any(rule->users, user, user_is) || !any(rule->groups, user, group_has))
+			continue;
+		d = rule->options;
+		d.line = rule->line;
+		d.verdict = rule->stay ? NSI_STAY : NSI_DENY;
+		if (rule->deny && !expand(rule->deny, user, d.text, sizeof(d.text)))
+			snprintf(d.text, sizeof(d.text), "No container is set up for you.");
+		if (rule->rootfs)
+			res = decide_container(policy, rule, user, &d, err);
+		if (res < 0)
+			return nsi_error_reason(err, "policy");
+		*ret_decision = d;
+		return 0;
+	}
+	d.verdict = policy->unmapped_denied ? NSI_DENY : NSI_STAY;
+	snprintf(d.text, sizeof(d.text), "No container is set up for %.100s.", user->name);
+	*ret_decision = d;
+	return 0;
+}
+
+enum nsi_service_mode nsi_policy_service(const struct nsi_policy *policy, const char *service)
+{
+	static const struct nsi_service usual[] = {{"sshd", NSI_SERVICE_SPLIT}, {"login", NSI_SERVICE_SHELL},
+		{"su", NSI_SERVICE_JOIN}, {"su-l", NSI_SERVICE_JOIN}, {"sudo", NSI_SERVICE_JOIN},
+		{"sudo-i", NSI_SERVICE_JOIN}, {"runuser", NSI_SERVICE_JOIN}, {"runuser-l", NSI_SERVICE_JOIN},
+		{"cron", NSI_SERVICE_JOIN}, {"crond", NSI_SERVICE_JOIN}, {"atd", NSI_SERVICE_JOIN}};
+
+	for (int i = 0; i < policy->n_services; i++)
+		if (strcmp(policy->services[i].name, service) == 0)
+			return policy->services[i].mode;
+	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+		if (strcmp(usual[i].name, service) == 0)
+			return usual[i].mode;
+	return NSI_SERVICE_DENY;
+}
+
+int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err)
+{
+	struct nsi_user user = {.n_groups = sizeof(user.groups) / sizeof(user.groups[0])};
+	struct passwd pw, *found = NULL;
+	char buf[16384];
+	int r = getpwnam_r(name, &pw, buf, sizeof(buf), &found);
+
+	if (r != 0 || !found) {
+		nsi_fail(err, r ? r : ENOENT, "looking up user", name, r ? NULL : "no such user");
+		return nsi_error_reason(err, "user");
+	}
+	if (!nsi_copy(user.name, sizeof(user.name), pw.pw_name) ||
+		!nsi_copy(user.home, sizeof(user.home), pw.pw_dir) ||
+		!nsi_copy(user.shell, sizeof(user.shell), pw.pw_shell))
+		return nsi_failf(
+			err, EINVAL, "looking up user", name, NULL, "name, home or shell is too long");
+	snprintf(user.gecos, sizeof(user.gecos), "%s", pw.pw_gecos ? pw.pw_gecos : "");
+	user.uid = pw.pw_uid;
+	user.gid = pw.pw_gid;
+	if (getgrouplist(user.name, user.gid, user.groups, &user.n_groups) < 0)
+		return nsi_failf(err, E2BIG, "looking up user", name, NULL, "in more than 256 groups");
+	*ret_user = user;
+	return 0;
+}

@@ -1,0 +1,30 @@
+/* The policy as read: rules in the order of the file. */
+#ifndef NSINIT_POLICY_H
+#define NSINIT_POLICY_H
+
+#include "../base/error.h"
+
+struct nsi_rule {
+	int line;
+	const char **users, **groups; /* NULL-terminated; NULL: not asked for */
+	bool stay;
+	const char *deny, *rootfs; /* one of the three says what holds; owned by the policy */
+	struct nsi_decision options;
+};
+
+struct nsi_service {
+	const char *name;
+	enum nsi_service_mode mode;
+};
+
+struct nsi_policy {
+	struct config_t *config; /* the parser's, which owns the texts */
+	char path[1024];
+	bool unmapped_denied;
+	struct nsi_rule *rules;
+	int n_rules;
+	struct nsi_service *services;
+	int n_services;
+};
+
+#endif
