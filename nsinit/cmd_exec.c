@@ -8,7 +8,7 @@
 #include "../libcore/whole/ensure.h"
 #include "commands.h"
 #include "container.h"
-#include "relay.h"
+#include "../libcore/act/relay.h"
 #include "server.h"
 
 #include <getopt.h>

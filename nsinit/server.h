@@ -3,7 +3,7 @@
 #define NSINIT_SERVER_H
 
 #include "container.h"
-#include "loop.h"
+#include "../libcore/act/loop.h"
 
 struct server;
 
