@@ -1,5 +1,6 @@
 /* nsinit exec: spawn the container of a rootfs directory with a command as its pid 1, or join it if it lives.
  */
+#include "../libcore/act/relay.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
@@ -8,7 +9,6 @@
 #include "../libcore/whole/ensure.h"
 #include "commands.h"
 #include "container.h"
-#include "../libcore/act/relay.h"
 #include "server.h"
 
 #include <getopt.h>
@@ -300,6 +300,7 @@ static int spawn_or_join(const struct options *o, int rootfd, struct front *f, i
 {
 	cleanup_fd int lock = -1, sock = -1;
 	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
+	struct nsi_question q = {.ask = NSI_ASK_EXEC, .leader = -1};
 	char id[NSI_ID_SIZE];
 	int fds[NSI_MAX_FDS];
 	int r = reply ? nsi_container_id(rootfd, id, err) : nsi_fail(err, ENOMEM, "starting", o->dir, NULL);
@@ -312,7 +313,7 @@ static int spawn_or_join(const struct options *o, int rootfd, struct front *f, i
 		return r;
 	r = nsi_control_connect(id, &sock, err);
 	if (r == 0)
-		r = nsi_control_ask(sock, NSI_ASK_EXEC, 0, reply, fds, err);
+		r = nsi_control_ask(sock, &q, reply, fds, err);
 	if (r == 0) {
 		close(nsi_take_fd(&lock));
 		return join(o, rootfd, sock, reply, fds, f, signals, exec, err);

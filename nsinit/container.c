@@ -2,6 +2,7 @@
 
 #include "../libcore/act/netlink.h"
 #include "../libcore/base/cleanup.h"
+#include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
 #include "../libcore/process/spawn.h"
 #include "../libcore/whole/control.h"
@@ -73,7 +74,7 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 	struct nsi_spec *spec = NULL;
 	int r;
 
-	*c = (struct container){.rootfd = rootfd, .range = -1, .listen = -1, .nspid = -1};
+	*c = (struct container){.rootfd = rootfd, .range = -1, .listen = -1, .door = -1, .nspid = -1};
 	c->pid1 = (struct nsi_process){.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
 	snprintf(c->veth, sizeof(c->veth), "ns%d", (int)getpid());
 	r = nsi_container_id(rootfd, c->id, err);
@@ -94,6 +95,10 @@ static int publish(struct container *c, struct nsi_error *err)
 	state.pid1_start = nsi_start_time(c->pid1.pid);
 	nsi_fd_path(c->rootfd, state.rootfs, sizeof(state.rootfs));
 	r = nsi_state_write(c->id, &state, err);
+	if (r == 0 && c->plan->login.present && (c->plan->confine.namespaces & CLONE_NEWUSER)) {
+		snprintf(c->door_name, sizeof(c->door_name), "%u", (unsigned)c->plan->login.uid);
+		r = nsi_door_open(c->door_name, c->plan->login.uid, 0600, &c->door, err);
+	}
 	return r < 0 ? r : nsi_nspid_write(c->nspid, c->pid1.pid, err);
 }
 
@@ -132,6 +137,8 @@ int container_end(struct container *c)
 	/* Nobody connects any more; whoever finds the socket gone waits for this process to end. */
 	if (c->listen >= 0)
 		close(nsi_take_fd(&c->listen));
+	if (c->door >= 0)
+		nsi_door_close(c->door_name, nsi_take_fd(&c->door));
 	if (c->pid1.pid > 0) {
 		kill(c->pid1.pid, SIGKILL); /* our unreaped child: the number is its own */
 		while (waitpid(c->pid1.pid, &status, 0) < 0 && errno == EINTR)
@@ -147,8 +154,8 @@ int container_end(struct container *c)
 
 void container_free(struct container *c)
 {
-	int *const fds[] = {&c->rootfd, &c->range, &c->listen, &c->nspid, &c->pid1.pidfd, &c->pid1.sync,
-		&c->pid1.pty, &c->pid1.devpts};
+	int *const fds[] = {&c->rootfd, &c->range, &c->listen, &c->door, &c->nspid, &c->pid1.pidfd,
+		&c->pid1.sync, &c->pid1.pty, &c->pid1.devpts};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)

@@ -12,7 +12,8 @@ struct container {
 	char veth[16];
 	struct nsi_plan *plan;
 	struct nsi_process pid1;
-	int range, listen, nspid; /* descriptors, or -1 */
+	int range, listen, door, nspid; /* descriptors, or -1 */
+	char door_name[16];
 };
 
 /* Read container.json and what else of the image the plan needs. Starts nothing. Takes over `rootfd`. */

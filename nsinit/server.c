@@ -16,6 +16,8 @@ struct session {
 	int sock;
 	int leader; /* pidfd of the process whose session it is; -1: not counted yet */
 	int child;  /* pidfd of the one that joined for it, or -1 */
+	bool door;  /* an unprivileged connection: nothing that it sends is read */
+	bool login; /* opened by PAM, or by nsinitd, for a user who was let in */
 };
 
 struct server {
@@ -97,7 +99,7 @@ static void leader_ended(struct loop *loop, int fd, void *data)
 	session_end(s);
 }
 
-static void answer(struct session *s, const int *fds, int n_fds)
+static void answer(struct session *s, bool as_login_user, const int *fds, int n_fds)
 {
 	const struct nsi_plan *plan = s->server->c->plan;
 	struct nsi_reply *reply = calloc(1, sizeof(*reply));
@@ -106,6 +108,11 @@ static void answer(struct session *s, const int *fds, int n_fds)
 		return;
 	reply->magic = NSI_CONTROL_MAGIC;
 	reply->confine = plan->confine;
+	if (as_login_user) {
+		reply->confine.uid = plan->login.uid;
+		reply->confine.gid = plan->login.gid;
+		strcpy(reply->confine.working_dir, "/");
+	}
 	for (size_t i = 0; plan->environment[i]; i++) {
 		size_t len = strlen(plan->environment[i]) + 1;
 
@@ -159,7 +166,26 @@ static void serve_login(struct session *s, uid_t uid)
 	if (r < 0)
 		nsi_control_refuse(s->sock, &err);
 	else
-		answer(s, (int[]){pid1->pidfd, pid1->devpts, terminals}, NSI_REPLY_FDS);
+		answer(s, false, (int[]){pid1->pidfd, pid1->devpts, terminals}, NSI_REPLY_FDS);
+	s->login = r == 0;
+}
+
+static void serve_shell(struct session *s, uid_t uid)
+{
+	const struct nsi_process *pid1 = &s->server->c->pid1;
+	struct nsi_error err = {0};
+	int r = check_login(s->server, uid, &err);
+
+	if (r == 0 && !(s->server->c->plan->confine.namespaces & CLONE_NEWUSER)) {
+		nsi_failf(&err, EPERM, "opening a session in", s->server->c->id,
+			"remove userns = \"off\" from the rule",
+			"without a user namespace nsinit-shell has no right to enter");
+		r = nsi_error_reason(&err, "session");
+	}
+	if (r < 0)
+		nsi_control_refuse(s->sock, &err);
+	else
+		answer(s, true, (int[]){pid1->pidfd, pid1->devpts}, 2);
 }
 
 static void serve(struct session *s, const struct nsi_request *q, int *pidfd)
@@ -173,7 +199,11 @@ static void serve(struct session *s, const struct nsi_request *q, int *pidfd)
 		break;
 	case NSI_ASK_EXEC:
 		if (count(s, nsi_take_fd(pidfd)))
-			answer(s, (int[]){pid1->pidfd, pid1->devpts}, 2);
+			answer(s, false, (int[]){pid1->pidfd, pid1->devpts}, 2);
+		break;
+	case NSI_ASK_SHELL:
+		if (count(s, nsi_take_fd(pidfd)))
+			serve_shell(s, q->uid);
 		break;
 	case NSI_ASK_CHILD:
 		if (s->child < 0)
@@ -189,8 +219,8 @@ static void read_request(struct loop *loop, int fd, void *data)
 {
 	struct session *s = data;
 	struct nsi_request q;
-	int fds[NSI_MAX_FDS];
-	ssize_t n = nsi_receive(fd, &q, sizeof(q), fds, 0);
+	int fds[NSI_MAX_FDS] = {-1, -1, -1, -1, -1, -1, -1, -1};
+	ssize_t n = s->door ? 0 : nsi_receive(fd, &q, sizeof(q), fds, 0);
 
 	if (n == (ssize_t)sizeof(q) && q.magic == NSI_CONTROL_MAGIC) {
 		serve(s, &q, &fds[0]);
@@ -206,19 +236,21 @@ static void read_request(struct loop *loop, int fd, void *data)
 			close(fds[i]);
 }
 
-void server_adopt(struct server *server, int sock)
+struct session *server_adopt(struct server *server, int sock)
 {
 	struct session *s = calloc(1, sizeof(*s));
 
 	if (!s) {
 		close(sock);
-		return;
+		return NULL;
 	}
 	*s = (struct session){
 		.server = server, .next = server->sessions, .sock = sock, .leader = -1, .child = -1};
 	server->sessions = s;
-	if (!loop_watch(server->loop, sock, POLLIN, read_request, s))
-		session_end(s);
+	if (loop_watch(server->loop, sock, POLLIN, read_request, s))
+		return s;
+	session_end(s);
+	return NULL;
 }
 
 static void accept_waiting(struct loop *loop, int fd, void *data)
@@ -233,6 +265,44 @@ static void accept_waiting(struct loop *loop, int fd, void *data)
 			close(sock);
 		else
 			server_adopt(data, sock);
+	}
+}
+
+/*
+ * The login user's own processes come in by the door, but only while a session is open that somebody with
+ * authority has opened: the policy may have changed since the container was started.
+ */
+static void answer_door(struct server *server, struct session *s, int sock)
+{
+	struct nsi_error err = {0};
+	int leader = -1;
+	uid_t uid;
+	int r = nsi_door_peer(sock, &uid, &leader, &err);
+	bool open = false;
+
+	for (const struct session *other = server->sessions; other; other = other->next)
+		open |= other->login;
+	if (r == 0 && !open)
+		r = nsi_failf(&err, EAGAIN, "opening a session in", server->c->id, NULL,
+			"no login session is open");
+	if (r < 0)
+		nsi_control_refuse(sock, &err);
+	else if (count(s, leader))
+		serve_shell(s, uid);
+}
+
+static void accept_door(struct loop *loop, int fd, void *data)
+{
+	int sock;
+
+	(void)loop;
+	while ((sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+		struct session *s = server_adopt(data, sock);
+
+		if (!s)
+			continue;
+		s->door = true;
+		answer_door(data, s, sock);
 	}
 }
 
@@ -252,6 +322,7 @@ struct server *server_new(struct loop *loop, struct container *c, const int *lif
 		return NULL;
 	*server = (struct server){.loop = loop, .c = c, .lifetime = lifetime};
 	if (!loop_watch(loop, c->listen, POLLIN, accept_waiting, server) ||
+		(c->door >= 0 && !loop_watch(loop, c->door, POLLIN, accept_door, server)) ||
 		!loop_watch(loop, c->pid1.pidfd, POLLIN, pid1_ended, server)) {
 		free(server);
 		return NULL;

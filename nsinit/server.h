@@ -2,10 +2,11 @@
 #ifndef NSINIT_SERVER_H
 #define NSINIT_SERVER_H
 
-#include "container.h"
 #include "../libcore/act/loop.h"
+#include "container.h"
 
 struct server;
+struct session;
 
 /*
  * Serve the started container's control socket until pid 1 has ended, or until server_end(). `lifetime` is
@@ -13,8 +14,8 @@ struct server;
  */
 struct server *server_new(struct loop *loop, struct container *c, const int *lifetime);
 
-/* A connection that exists already. Takes it over. */
-void server_adopt(struct server *server, int sock);
+/* A connection that exists already. Takes it over. NULL: it could not be kept. */
+struct session *server_adopt(struct server *server, int sock);
 
 /* End the container in order. */
 void server_end(struct server *server);

@@ -240,6 +240,17 @@ static int do_device(struct ground *g, const struct nsi_op *op)
 	return r < 0 ? r : bind_onto(g, AT_FDCWD, op->source, 0, op->attributes, target, op->target);
 }
 
+static int do_program(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int target = -1;
+	struct stat st;
+
+	if (stat(op->source, &st) < 0 && errno == ENOENT)
+		return 0;
+	int r = open_file(g, op->target, &target);
+	return r < 0 ? r : bind_onto(g, AT_FDCWD, op->source, 0, op->attributes, target, op->target);
+}
+
 static int do_symlink(struct ground *g, const struct nsi_op *op)
 {
 	cleanup_fd int dev = nsi_openat2(g->root, "dev", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
@@ -261,24 +272,39 @@ static int do_tree(struct ground *g, const struct nsi_op *op)
 	return r < 0 ? r : attach(g, g->home_tree, target, op->target);
 }
 
-/* The text goes to a file in our own tmpfs on /dev, and is bound from there: the image stays as it is. */
-static int do_file(struct ground *g, const struct nsi_op *op)
+/* A file in our own tmpfs on /dev, which is the container's from the start. */
+static int make_note(struct ground *g, const struct nsi_op *op, int *ret_dir, const char **ret_name)
 {
-	cleanup_fd int target = -1, dir = -1, fd = -1;
-	const char *name = strrchr(op->target, '/') + 1;
-	int r = open_file(g, op->target, &target);
+	*ret_name = strrchr(op->target, '/') + 1;
+	int r = open_dir(g, "dev/.nsinit", ret_dir);
 
-	if (r == 0)
-		r = open_dir(g, "dev/.nsinit", &dir);
 	if (r < 0)
 		return r;
-	fd = openat(dir, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+	cleanup_fd int fd = openat(*ret_dir, *ret_name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return nsi_fail(g->err, errno, "making", op->target, NULL);
 	r = nsi_write_full(fd, op->source, strlen(op->source));
-	if (r < 0)
-		return nsi_fail(g->err, -r, "writing", op->target, NULL);
-	return bind_onto(g, dir, name, 0, op->attributes, target, op->target);
+	return r < 0 ? nsi_fail(g->err, -r, "writing", op->target, NULL) : 0;
+}
+
+static int do_note(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int dir = -1;
+	const char *name;
+
+	return make_note(g, op, &dir, &name);
+}
+
+/* Bound from there over the image's, which stays as it is. */
+static int do_file(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int target = -1, dir = -1;
+	const char *name;
+	int r = open_file(g, op->target, &target);
+
+	if (r == 0)
+		r = make_note(g, op, &dir, &name);
+	return r < 0 ? r : bind_onto(g, dir, name, 0, op->attributes, target, op->target);
 }
 
 /* -ENOENT without an error record where there is nothing. */
@@ -330,12 +356,16 @@ static int do_op(struct ground *g, const struct nsi_op *op)
 		return do_sysfs(g, op);
 	case NSI_OP_DEVICE:
 		return do_device(g, op);
+	case NSI_OP_PROGRAM:
+		return do_program(g, op);
 	case NSI_OP_SYMLINK:
 		return do_symlink(g, op);
 	case NSI_OP_TREE:
 		return do_tree(g, op);
 	case NSI_OP_FILE:
 		return do_file(g, op);
+	case NSI_OP_NOTE:
+		return do_note(g, op);
 	case NSI_OP_READONLY:
 		return do_readonly(g, op);
 	case NSI_OP_MASK:

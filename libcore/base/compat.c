@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -58,6 +59,14 @@ int nsi_pidfd_send_signal(int pidfd, int sig)
 	return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
 }
 
+int nsi_peer_pidfd(int sock)
+{
+	int fd = -1;
+	socklen_t len = sizeof(fd);
+
+	return getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) < 0 ? -1 : fd;
+}
+
 int nsi_close_range(unsigned first, unsigned last, unsigned flags)
 {
 	return (int)syscall(SYS_close_range, first, last, flags);
@@ -93,6 +102,16 @@ int nsi_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable)
 		{(uint32_t)(effective >> 32), (uint32_t)(permitted >> 32), (uint32_t)(inheritable >> 32)},
 	};
 
+	return (int)syscall(SYS_capset, &header, data);
+}
+
+int nsi_act_as(uid_t uid)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	if (syscall(SYS_capget, &header, data) < 0 || syscall(SYS_setresuid, -1, uid, -1) < 0)
+		return -1;
 	return (int)syscall(SYS_capset, &header, data);
 }
 

@@ -20,6 +20,10 @@
 #define AT_RECURSIVE 0x8000
 #endif
 
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
 int nsi_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 int nsi_open_tree(int dirfd, const char *path, unsigned flags);
 int nsi_move_mount(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);
@@ -30,6 +34,8 @@ int nsi_fsmount(int fd, unsigned flags, unsigned attr);
 int nsi_pivot_root(const char *new_root, const char *put_old);
 int nsi_pidfd_open(pid_t pid);
 int nsi_pidfd_send_signal(int pidfd, int sig);
+/* A pidfd of the process that connected, unix(7); -1 before Linux 6.5. Close-on-exec. */
+int nsi_peer_pidfd(int sock);
 int nsi_close_range(unsigned first, unsigned last, unsigned flags);
 int nsi_execveat(int fd, char *const argv[], char *const envp[]);
 
@@ -44,6 +50,12 @@ int nsi_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);
 
 /* A fresh anonymous session keyring: a join must not carry the caller's keys inside, keyctl(2). */
 int nsi_new_session_keyring(void);
+
+/*
+ * Change the effective uid, real and saved ids kept, without giving up effective capabilities as
+ * capabilities(7) has it: what is then created belongs to `uid`. -1 with errno.
+ */
+int nsi_act_as(uid_t uid);
 
 /*
  * Ids of the calling thread by raw system calls. glibc's wrappers signal every other thread, nptl(7), and

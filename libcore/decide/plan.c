@@ -107,6 +107,39 @@ static const char *field(const char *text)
 	return strpbrk(text, ":\n") ? "" : text;
 }
 
+/* The image's word for the user's shell; ours inside would only find itself. */
+static void image_shell(const struct nsi_user *user, const struct nsi_image *image, char shell[256])
+{
+	struct nsi_account found;
+
+	shell[0] = '\0';
+	if (image->passwd && nsi_passwd_find(image->passwd, user->name, 0, &found) &&
+		found.uid == user->uid && found.shell[0] == '/' && strcmp(found.shell, NSINIT_SHELL) != 0)
+		strcpy(shell, found.shell);
+	else if (strcmp(user->shell, NSINIT_SHELL) != 0)
+		strcpy(shell, user->shell);
+}
+
+/* nsinit-shell inside, and what it is to run: the policy's word, else the first that the image has. */
+static int add_shell(struct nsi_plan *plan, const struct nsi_login *login, const struct nsi_image *image)
+{
+	char shell[256], *text = NULL;
+	int n;
+
+	image_shell(&login->user, image, shell);
+	if (login->decision.shell[0])
+		n = asprintf(&text, "%s\n", login->decision.shell);
+	else
+		n = asprintf(&text, "%s\n/bin/sh\n", shell[0] ? shell : "/bin/sh");
+	if (n < 0)
+		return -ENOMEM;
+	int r = add(plan, NSI_OP_NOTE, own(plan, text), &NSI_SHELL_NOTE[1], NULL, 0);
+	if (r == 0)
+		r = add(plan, NSI_OP_PROGRAM, NSINIT_SHELL, &NSINIT_SHELL[1], NULL,
+			MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	return r;
+}
+
 static int add_accounts(struct nsi_plan *plan, const struct nsi_user *user, const struct nsi_image *image)
 {
 	const char *passwd = image->passwd, *group = image->group;
@@ -243,6 +276,11 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	const struct nsi_decision *d = &login->decision;
 	int r = 0;
 
+	plan->login.present = true;
+	plan->login.uid = login->user.uid;
+	plan->login.gid = login->user.gid;
+	strcpy(plan->login.name, login->user.name);
+
 	if (d->home == NSI_HOME_BIND) {
 		if (login->user.home[0] != '/' || !login->user.home[1] ||
 			!nsi_copy(plan->home, sizeof(plan->home), login->user.home))
@@ -252,6 +290,8 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	}
 	if (r == 0 && d->accounts == NSI_ACCOUNTS_AUTO)
 		r = add_accounts(plan, &login->user, image);
+	if (r == 0)
+		r = add_shell(plan, login, image);
 	if (r == 0 && !image->hosts)
 		r = add_file(plan, "etc/hosts",
 			"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n127.0.1.1\t%s\n",

@@ -32,11 +32,13 @@ enum nsi_op_kind {
 	NSI_OP_FILESYSTEM, /* a new filesystem of type `source` with `options`, on directory `target` */
 	NSI_OP_SYSFS,      /* the same for sysfs, or the host's where the kernel refuses a new one */
 	NSI_OP_DEVICE,     /* the host's device node `source`, on a new file `target` */
-	NSI_OP_SYMLINK,    /* `target` -> `source` */
-	NSI_OP_TREE,       /* the tree that the parent passed as its second one, on directory `target` */
-	NSI_OP_FILE,       /* a file with the text `source`, on file `target` */
-	NSI_OP_READONLY,   /* `target` over itself, read-only; nothing where it does not exist */
-	NSI_OP_MASK,       /* nothing to be seen at `target`; nothing where it does not exist */
+	NSI_OP_PROGRAM,  /* the host's program `source`, on file `target`; nothing where there is no source */
+	NSI_OP_SYMLINK,  /* `target` -> `source` */
+	NSI_OP_TREE,     /* the tree that the parent passed as its second one, on directory `target` */
+	NSI_OP_FILE,     /* a file with the text `source`, on file `target` */
+	NSI_OP_NOTE,     /* a file with the text `source`, as it is, in the container's /dev */
+	NSI_OP_READONLY, /* `target` over itself, read-only; nothing where it does not exist */
+	NSI_OP_MASK,     /* nothing to be seen at `target`; nothing where it does not exist */
 };
 
 struct nsi_op {
@@ -54,12 +56,18 @@ struct nsi_plan {
 	char hostname[65];
 	struct nsi_network network;
 	bool readonly_root;
-	bool loopback;      /* bring lo up: the network namespace is new */
+	bool loopback; /* bring lo up: the network namespace is new */
+	struct {
+		bool present; /* a login container: the user it belongs to */
+		uid_t uid;
+		gid_t gid;
+		char name[256];
+	} login;
 	char home[256];     /* host directory to be bound at the same path; "": none */
 	char **environment; /* NULL-terminated, owned */
 	struct nsi_op ops[NSI_MAX_OPS];
 	int n_ops;
-	char *texts[4]; /* sources that are owned */
+	char *texts[6]; /* sources that are owned */
 };
 
 /* The texts of the image that a plan depends on; NULL where the file does not exist. */
@@ -73,6 +81,9 @@ struct nsi_login {
 	struct nsi_user user;
 	struct nsi_decision decision;
 };
+
+/* What nsinit-shell runs inside, one path a line, in a place that only exists in a login container. */
+#define NSI_SHELL_NOTE "/dev/.nsinit/login-shell"
 
 /*
  * `range` is the first of 65536 host ids that belong to this container alone; it is used with a user

@@ -135,6 +135,25 @@ static int prepare(const struct nsi_plan *plan, int rootfd, const char *veth, st
 	return 0;
 }
 
+/*
+ * A user namespace belongs to the effective uid that made it, user_namespaces(7). The login user's own is one
+ * that nsinit-shell enters without any privilege of its own.
+ */
+static pid_t clone_owned(const struct nsi_plan *plan, int *ret_pidfd)
+{
+	bool owned = plan->login.present && (plan->confine.namespaces & CLONE_NEWUSER);
+	uid_t self = geteuid();
+
+	if (owned && nsi_act_as(plan->login.uid) < 0)
+		return -1;
+	pid_t pid = nsi_clone3(plan->confine.namespaces, ret_pidfd);
+	int code = errno;
+	if (pid != 0 && owned)
+		nsi_act_as(self); /* the real uid: always allowed, credentials(7) */
+	errno = code;
+	return pid;
+}
+
 int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int rootfd, const char *veth,
 	struct nsi_process *ret, struct nsi_error *err)
 {
@@ -143,7 +162,7 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
-	p.pid = nsi_clone3(plan->confine.namespaces, &p.pidfd);
+	p.pid = clone_owned(plan, &p.pidfd);
 	if (p.pid < 0) {
 		int code = errno;
 

@@ -23,20 +23,10 @@ int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd)
 	return nsi_send(sock, &q, sizeof(q), &self, with_pidfd ? 1 : 0);
 }
 
-int nsi_control_ask(
-	int sock, enum nsi_ask ask, uid_t uid, struct nsi_reply *ret, int fds[], struct nsi_error *err)
+int nsi_control_answer(int sock, struct nsi_reply *ret, int fds[], struct nsi_error *err)
 {
-	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC, .ask = ask, .uid = uid};
-	cleanup_fd int self = nsi_pidfd_open(getpid());
-	ssize_t n;
-	int r;
+	ssize_t n = nsi_receive(sock, ret, sizeof(*ret), fds, ANSWER_DEADLINE_MS);
 
-	if (self < 0)
-		return nsi_fail(err, errno, "opening", "this process", NULL);
-	r = nsi_send(sock, &q, sizeof(q), &self, 1);
-	if (r < 0)
-		return nsi_fail(err, -r, "asking", "the container's supervisor", NULL);
-	n = nsi_receive(sock, ret, sizeof(*ret), fds, ANSWER_DEADLINE_MS);
 	if (n < 0)
 		return nsi_fail(err, (int)-n, "waiting for", "the container's supervisor", NULL);
 	if (n == 0)
@@ -52,6 +42,21 @@ int nsi_control_ask(
 		return -ret->code;
 	}
 	return 0;
+}
+
+int nsi_control_ask(int sock, const struct nsi_question *question, struct nsi_reply *ret, int fds[],
+	struct nsi_error *err)
+{
+	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC, .ask = question->ask, .uid = question->uid};
+	cleanup_fd int self = question->leader < 0 ? nsi_pidfd_open(getpid()) : -1;
+	int leader = question->leader < 0 ? self : question->leader;
+
+	if (leader < 0)
+		return nsi_fail(err, errno, "opening", "this process", NULL);
+	int r = nsi_send(sock, &q, sizeof(q), &leader, 1);
+	if (r < 0)
+		return nsi_fail(err, -r, "asking", "the container's supervisor", NULL);
+	return nsi_control_answer(sock, ret, fds, err);
 }
 
 static int address(const char *id, struct sockaddr_un *a)

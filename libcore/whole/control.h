@@ -13,6 +13,7 @@ enum { NSI_CONTROL_MAGIC = 0x6e736902, NSI_ENV_BYTES = 72 * 1024 };
 enum nsi_ask {
 	NSI_ASK_LOGIN = 1, /* with a pidfd of the leader; answered with pid 1, devpts and a detached devpts */
 	NSI_ASK_EXEC,      /* with a pidfd of the leader; answered with pid 1 and devpts */
+	NSI_ASK_SHELL,     /* the same for one who joins without privilege, as the container's login user */
 	NSI_ASK_CHILD,     /* with a pidfd of the process that joins for the leader; not answered */
 	NSI_ASK_CLOSE,     /* the session ends in order; not answered */
 };
@@ -21,6 +22,13 @@ struct nsi_request {
 	uint32_t magic;
 	enum nsi_ask ask;
 	uid_t uid; /* of the login */
+};
+
+/* What is asked, and for whom: `leader` is a pidfd, -1 for the calling process. */
+struct nsi_question {
+	enum nsi_ask ask;
+	uid_t uid;
+	int leader;
 };
 
 struct nsi_reply {
@@ -45,9 +53,12 @@ enum nsi_reply_fd { NSI_FD_PID1, NSI_FD_DEVPTS, NSI_FD_TERMINALS, NSI_REPLY_FDS 
 
 #define NSI_REPLY_HEAD offsetof(struct nsi_reply, env)
 
-/* Ask, with a pidfd of the calling process; the answer is in *ret (NSI_REPLY_FDS descriptors in fds). */
+/* Ask; the answer is in *ret (NSI_REPLY_FDS descriptors in fds). */
 int nsi_control_ask(
-	int sock, enum nsi_ask ask, uid_t uid, struct nsi_reply *ret, int fds[], struct nsi_error *err);
+	int sock, const struct nsi_question *q, struct nsi_reply *ret, int fds[], struct nsi_error *err);
+
+/* Receive such an answer where connecting is the question. */
+int nsi_control_answer(int sock, struct nsi_reply *ret, int fds[], struct nsi_error *err);
 
 /* Tell, with a pidfd of the calling process where `with_pidfd`. 0 or -errno. */
 int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd);
@@ -60,5 +71,21 @@ void nsi_control_refuse(int sock, const struct nsi_error *why);
 
 /* Listen in NSI_RUN_DIR/<id>, which is made. */
 int nsi_control_listen(const char *id, int *ret_sock, struct nsi_error *err);
+
+/*
+ * The door for the login user's unprivileged processes, nsinit-shell: nothing is read there, connecting is
+ * the request. `name` is a user's uid, or NSI_BROKER. nsi_door_close() removes it if it is still ours.
+ */
+#define NSI_BROKER "nsinitd"
+int nsi_door_open(const char *name, uid_t uid, mode_t mode, int *ret_sock, struct nsi_error *err);
+void nsi_door_close(const char *name, int sock);
+/* -ENOENT, -ECONNREFUSED: nobody is there. */
+int nsi_door_connect(const char *name, int *ret_sock, struct nsi_error *err);
+
+/*
+ * Who has connected: the kernel's word for it. *ret_pidfd is the process; it must be in our pid and user
+ * namespaces, or -EPERM. Needs root.
+ */
+int nsi_door_peer(int sock, uid_t *ret_uid, int *ret_pidfd, struct nsi_error *err);
 
 #endif

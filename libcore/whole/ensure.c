@@ -1,9 +1,13 @@
 #include "ensure.h"
 
 #include "../base/cleanup.h"
+#include "../base/io.h"
+#include "../process/launch.h"
 #include "state.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 enum { ENDING_DEADLINE_MS = 10000 };
 
@@ -31,4 +35,80 @@ int nsi_make_room(const char *id, int rootfd, struct nsi_error *err)
 	}
 	nsi_state_sweep(id, rootfd, &state);
 	return 0;
+}
+
+/* Start a supervisor; its first connection is the one it is started with. */
+static int start(const struct nsi_login *who, const struct nsi_question *q, int rootfd, int lock,
+	int *ret_sock, struct nsi_reply *reply, int fds[], struct nsi_error *err)
+{
+	struct nsi_launch_order order = {.magic = NSI_CONTROL_MAGIC, .who = *who};
+	int pair[2], r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return nsi_fail(err, errno, "making", "a socket pair", NULL);
+	r = nsi_launch(NSINIT_PROGRAM, pair[1], err);
+	close(pair[1]);
+	cleanup_fd int sock = pair[0];
+	if (r == 0) {
+		r = nsi_send(sock, &order, sizeof(order), (int[]){rootfd, lock}, 2);
+		if (r < 0)
+			nsi_fail(err, -r, "starting", NSINIT_PROGRAM, "is it installed?");
+	}
+	if (r == 0)
+		r = nsi_control_ask(sock, q, reply, fds, err);
+	if (r == 0)
+		*ret_sock = nsi_take_fd(&sock);
+	return r;
+}
+
+static int ask_live(const char *id, const struct nsi_question *q, int *ret_sock, struct nsi_reply *reply,
+	int fds[], struct nsi_error *err)
+{
+	cleanup_fd int sock = -1;
+	int r = nsi_control_connect(id, &sock, err);
+
+	if (r == 0)
+		r = nsi_control_ask(sock, q, reply, fds, err);
+	if (r == 0)
+		*ret_sock = nsi_take_fd(&sock);
+	return r;
+}
+
+static int open_rootfs(const char *path, int *ret_fd, struct nsi_error *err)
+{
+	bool private = false;
+	cleanup_fd int fd = -1;
+	int r = nsi_open_trusted(path, O_PATH | O_DIRECTORY, &fd, &private, err);
+
+	if (r == 0 && !private)
+		r = nsi_failf(err, EPERM, "checking", path, "chmod 0700 its parent directory",
+			"no directory above it keeps other users out, who could run a set-uid file made "
+			"inside");
+	if (r < 0)
+		return nsi_error_reason(err, "rootfs");
+	*ret_fd = nsi_take_fd(&fd);
+	return 0;
+}
+
+/* Fail with the supervisor's own words, or find that it is gone and start another. */
+int nsi_ensure(const struct nsi_login *who, const struct nsi_question *q, int *ret_sock,
+	struct nsi_reply *reply, int fds[], struct nsi_error *err)
+{
+	cleanup_fd int rootfd = -1, lock = -1;
+	char id[NSI_ID_SIZE];
+	int r = open_rootfs(who->decision.rootfs, &rootfd, err);
+
+	if (r == 0)
+		r = nsi_container_id(rootfd, id, err);
+	if (r == 0)
+		r = nsi_run_dir(err);
+	if (r == 0)
+		r = nsi_lock(id, NSI_LOCK_DEADLINE_MS, &lock, err);
+	if (r < 0)
+		return r;
+	r = ask_live(id, q, ret_sock, reply, fds, err);
+	if (!nsi_supervisor_gone(r))
+		return r;
+	r = nsi_make_room(id, rootfd, err);
+	return r < 0 ? r : start(who, q, rootfd, lock, ret_sock, reply, fds, err);
 }

@@ -5,10 +5,8 @@
 #include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "../base/io.h"
-#include "../process/launch.h"
 #include "control.h"
 #include "ensure.h"
-#include "state.h"
 
 #include <string.h>
 #include <sys/socket.h>
@@ -21,17 +19,8 @@ struct nsi_session {
 	char env[NSI_ENV_BYTES];
 };
 
-static int ask_login(int sock, const struct nsi_user *user, struct nsi_session *s, struct nsi_error *err)
+static void take_reply(struct nsi_session *s, const struct nsi_reply *reply, const int fds[])
 {
-	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
-	int fds[NSI_MAX_FDS];
-	int r;
-
-	if (!reply)
-		return nsi_fail(err, ENOMEM, "opening", "a session", NULL);
-	r = nsi_control_ask(sock, NSI_ASK_LOGIN, user->uid, reply, fds, err);
-	if (r < 0)
-		return r;
 	s->pid1 = fds[NSI_FD_PID1];
 	s->terminals = fds[NSI_FD_TERMINALS];
 	if (fds[NSI_FD_DEVPTS] >= 0)
@@ -39,96 +28,26 @@ static int ask_login(int sock, const struct nsi_user *user, struct nsi_session *
 	s->confine = reply->confine;
 	s->env_len = reply->env_len;
 	memcpy(s->env, reply->env, reply->env_len);
-	return 0;
-}
-
-/* Start a supervisor; its first connection is the one it is started with. */
-static int start(const struct nsi_user *user, const struct nsi_decision *decision, int rootfd, int lock,
-	struct nsi_session *s, struct nsi_error *err)
-{
-	struct nsi_launch_order order = {
-		.magic = NSI_CONTROL_MAGIC, .who = {.user = *user, .decision = *decision}};
-	int pair[2], r;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return nsi_fail(err, errno, "making", "a socket pair", NULL);
-	r = nsi_launch(NSINIT_PROGRAM, pair[1], err);
-	close(pair[1]);
-	cleanup_fd int sock = pair[0];
-	if (r == 0) {
-		r = nsi_send(sock, &order, sizeof(order), (int[]){rootfd, lock}, 2);
-		if (r < 0)
-			nsi_fail(err, -r, "starting", NSINIT_PROGRAM, "is it installed?");
-	}
-	if (r == 0)
-		r = ask_login(sock, user, s, err);
-	if (r == 0)
-		s->sock = nsi_take_fd(&sock);
-	return r;
-}
-
-static int join_live(
-	const char *id, const struct nsi_user *user, struct nsi_session *s, struct nsi_error *err)
-{
-	cleanup_fd int sock = -1;
-	int r = nsi_control_connect(id, &sock, err);
-
-	if (r == 0)
-		r = ask_login(sock, user, s, err);
-	if (r == 0)
-		s->sock = nsi_take_fd(&sock);
-	return r;
-}
-
-static int open_rootfs(const char *path, int *ret_fd, struct nsi_error *err)
-{
-	bool private = false;
-	cleanup_fd int fd = -1;
-	int r = nsi_open_trusted(path, O_PATH | O_DIRECTORY, &fd, &private, err);
-
-	if (r == 0 && !private)
-		r = nsi_failf(err, EPERM, "checking", path, "chmod 0700 its parent directory",
-			"no directory above it keeps other users out, who could run a set-uid file made "
-			"inside");
-	if (r < 0)
-		return nsi_error_reason(err, "rootfs");
-	*ret_fd = nsi_take_fd(&fd);
-	return 0;
-}
-
-/* Fail with the supervisor's own words, or find that it is gone and start another. */
-static int ensure(const struct nsi_user *user, const struct nsi_decision *decision, struct nsi_session *s,
-	struct nsi_error *err)
-{
-	cleanup_fd int rootfd = -1, lock = -1;
-	char id[NSI_ID_SIZE];
-	int r = open_rootfs(decision->rootfs, &rootfd, err);
-
-	if (r == 0)
-		r = nsi_container_id(rootfd, id, err);
-	if (r == 0)
-		r = nsi_run_dir(err);
-	if (r == 0)
-		r = nsi_lock(id, NSI_LOCK_DEADLINE_MS, &lock, err);
-	if (r < 0)
-		return r;
-	r = join_live(id, user, s, err);
-	if (!nsi_supervisor_gone(r))
-		return r;
-	r = nsi_make_room(id, rootfd, err);
-	return r < 0 ? r : start(user, decision, rootfd, lock, s, err);
 }
 
 int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *decision,
 	struct nsi_session **ret_session, struct nsi_error *err)
 {
+	struct nsi_login who = {.user = *user, .decision = *decision};
+	struct nsi_question q = {.ask = NSI_ASK_LOGIN, .uid = user->uid, .leader = -1};
+	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
 	struct nsi_session *s = calloc(1, sizeof(*s));
+	int fds[NSI_MAX_FDS];
 	int r;
 
-	if (!s)
+	if (!s || !reply) {
+		free(s);
 		return nsi_fail(err, ENOMEM, "opening", "a session", NULL);
+	}
 	s->sock = s->pid1 = s->terminals = s->old_mounts = -1;
-	r = ensure(user, decision, s, err);
+	r = nsi_ensure(&who, &q, &s->sock, reply, fds, err);
+	if (r == 0)
+		take_reply(s, reply, fds);
 	if (r < 0) {
 		if (err && !err->reason[0])
 			nsi_error_reason(err, "session");

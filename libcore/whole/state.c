@@ -18,25 +18,32 @@
  */
 enum { RANGE_BASE = 0x70000000, RANGE_SIZE = 65536, RANGES = 4094 };
 
-static int make_private_dir(const char *path, struct nsi_error *err)
+/* Root's, and at most passed through by others. */
+static int make_dir(const char *path, mode_t mode, struct nsi_error *err)
 {
 	struct stat st;
 
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+	if (mkdir(path, 0700) == 0) {
+		if (chmod(path, mode) < 0)
+			return nsi_fail(err, errno, "making directory", path, NULL);
+	} else if (errno != EEXIST) {
 		return nsi_fail(err, errno, "making directory", path, NULL);
+	}
 	if (lstat(path, &st) < 0)
 		return nsi_fail(err, errno, "checking directory", path, NULL);
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077))
-		return nsi_failf(
-			err, EPERM, "checking directory", path, "remove it", "it is not root's alone");
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 07777) != mode)
+		return nsi_failf(err, EPERM, "checking directory", path, "remove it",
+			"it is not root's with mode %04o", (unsigned)mode);
 	return 0;
 }
 
 int nsi_run_dir(struct nsi_error *err)
 {
-	int r = make_private_dir(NSI_RUN_DIR, err);
+	int r = make_dir(NSI_RUN_DIR, 0711, err);
 
-	return r < 0 ? r : make_private_dir(NSI_RUN_DIR "/ranges", err);
+	if (r == 0)
+		r = make_dir(NSI_RUN_DIR "/ranges", 0700, err);
+	return r < 0 ? r : make_dir(NSI_RUN_DIR "/doors", 0711, err);
 }
 
 int nsi_container_id(int rootfd, char id[NSI_ID_SIZE], struct nsi_error *err)

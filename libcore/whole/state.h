@@ -1,10 +1,11 @@
 /*
- * What is known of live containers, in NSI_RUN_DIR (root's alone):
+ * What is known of live containers, in NSI_RUN_DIR. Only root reads and writes it:
  *
  *     <id>.lock         held while a container is looked for or started
  *     <id>/state        struct nsi_state
  *     <id>/control      the supervisor's socket
  *     ranges/<n>        locked by the supervisor that uses the n-th range of ids
+ *     doors/<uid>       a supervisor's socket for its login user, doors/nsinitd the broker's for everybody
  *
  * <id> is the rootfs directory's device and inode: two paths to one directory are one container. `.nspid` in
  * the rootfs is written for people and programs, and never read: whoever is root inside can write it.

@@ -156,7 +156,7 @@ class Refusal(Case):
     def test_run_directory_of_somebody_else(self):
         run(f'rm -rf {RUN_DIR}; mkdir -m 0777 {RUN_DIR}; chown alice {RUN_DIR}')
         self.addCleanup(run, f'rm -rf {RUN_DIR}')
-        self.refused("not root's alone")
+        self.refused("not root's with mode")
 
     def test_other_services_are_refused(self):
         write('/etc/pam.d/su', 'auth sufficient pam_rootok.so\nauth optional pam_nsinit.so\naccount required '
