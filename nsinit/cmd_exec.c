@@ -4,6 +4,7 @@
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
+#include "../libcore/process/forward.h"
 #include "../libcore/process/join.h"
 #include "../libcore/whole/control.h"
 #include "../libcore/whole/ensure.h"
@@ -17,7 +18,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -37,6 +37,7 @@ struct front {
 	struct loop *loop;
 	struct relay *relay;
 	struct nsi_process *process;
+	struct nsi_forward forward;
 	bool tty;
 	int started, parent_stderr; /* with -d, until the command runs */
 };
@@ -141,40 +142,6 @@ static int apply_options(
 
 /* ------------------------------------------------------------------ the running command */
 
-static int status_of(int wait_status)
-{
-	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
-}
-
-static void on_signal(struct loop *loop, int fd, void *data)
-{
-	struct front *f = data;
-	struct signalfd_siginfo info;
-
-	(void)loop;
-	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
-		return;
-	if (info.ssi_signo == SIGWINCH)
-		relay_resize(f->relay);
-	else
-		nsi_pidfd_send_signal(f->process->pidfd, (int)info.ssi_signo);
-}
-
-/* Blocked before the command exists, so that none is lost; the command starts with none blocked. */
-static int block_signals(void)
-{
-	static const int forwarded[] = {
-		SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGCONT, SIGWINCH};
-	sigset_t set;
-
-	sigemptyset(&set);
-	for (size_t i = 0; i < sizeof(forwarded) / sizeof(forwarded[0]); i++)
-		sigaddset(&set, forwarded[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 static void process_ended(struct loop *loop, int fd, void *data)
 {
 	(void)fd, (void)data;
@@ -198,7 +165,8 @@ static bool run(struct front *f, int signals)
 	relay_started(f->relay);
 	if (f->tty)
 		relay_terminal(f->relay, nsi_take_fd(&f->process->pty));
-	if (!loop_watch(f->loop, signals, POLLIN, on_signal, f))
+	f->forward = (struct nsi_forward){.relay = f->relay, .pidfd = f->process->pidfd};
+	if (!nsi_forward_signals(f->loop, signals, &f->forward))
 		return false;
 	loop_run(f->loop);
 	return true;
@@ -247,7 +215,7 @@ static int spawn(const struct options *o, struct container *c, int *lock, struct
 		r = nsi_fail(err, ENOMEM, "supervising", o->command[0], NULL);
 	int status = container_end(c);
 	server_free(server);
-	return r < 0 ? r : status_of(status);
+	return r < 0 ? r : nsi_exit_status(status);
 }
 
 static char **reply_environment(struct nsi_reply *reply)
@@ -290,7 +258,7 @@ static int join(const struct options *o, int rootfd, int sock, struct nsi_reply 
 	}
 	while (waitpid(p.pid, &wait_status, 0) < 0 && errno == EINTR)
 		continue;
-	return status_of(wait_status);
+	return nsi_exit_status(wait_status);
 }
 
 /* ------------------------------------------------------------------ which of the two */
@@ -400,11 +368,15 @@ static int fail(struct front *f, const struct nsi_error *err)
 
 static int prepare_and_run(const struct options *o, int rootfd, struct front *f, struct nsi_error *err)
 {
-	struct nsi_exec exec = {.image = -1, .tty = f->tty};
-	int signals = block_signals();
+	struct nsi_exec exec = {.image = -1, .tty = f->tty, .umask = 0022};
+	int signals = nsi_block_signals();
+	enum relay_way ways[3];
+
+	for (int fd = 0; fd < 3; fd++)
+		ways[fd] = f->tty ? RELAY_TERMINAL : relay_may_cross(fd) ? RELAY_PASS : RELAY_COPY;
 
 	f->loop = loop_new();
-	f->relay = f->loop ? relay_new(f->loop, f->tty) : NULL;
+	f->relay = f->loop ? relay_new(f->loop, ways) : NULL;
 	if (!f->relay || signals < 0)
 		return nsi_fail(err, ENOMEM, "preparing", "standard input and output", NULL);
 	memcpy(exec.stdio, relay_stdio(f->relay), sizeof(exec.stdio));

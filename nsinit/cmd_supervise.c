@@ -54,7 +54,7 @@ static int start(struct container *c, int rootfd, const struct nsi_login *login,
 {
 	static char name[] = "nsinit-init";
 	static char *const argv[] = {name, NULL}, *const env[] = {NULL};
-	struct nsi_exec exec = {.argv = argv, .env = env, .stdio = {0, 1, 2}, .image = -1};
+	struct nsi_exec exec = {.argv = argv, .env = env, .stdio = {0, 1, 2}, .umask = 0022, .image = -1};
 	int r = container_load(c, rootfd, login, err);
 
 	if (r == 0)

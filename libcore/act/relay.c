@@ -26,7 +26,8 @@ struct channel {
 
 struct relay {
 	struct loop *loop;
-	bool tty, raw;
+	bool raw;
+	int in, out; /* our side of the command's terminal; in may be -1 */
 	struct termios saved;
 	int stdio[3]; /* for the command */
 	bool ours[3]; /* whether stdio[i] is a pipe end of ours */
@@ -140,7 +141,7 @@ static void open_channel(struct relay *relay, int which, int from, int to)
 	loop_watch(relay->loop, to, 0, write_some, c);
 }
 
-static bool may_cross(int fd)
+bool relay_may_cross(int fd)
 {
 	struct stat st;
 
@@ -150,13 +151,10 @@ static bool may_cross(int fd)
 	       (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3));
 }
 
-static bool prepare(struct relay *relay, int fd)
+static bool copy_by_pipe(struct relay *relay, int fd)
 {
 	int ends[2];
 
-	relay->stdio[fd] = fd;
-	if (relay->tty || may_cross(fd))
-		return true;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return false;
 	relay->ours[fd] = true;
@@ -169,23 +167,27 @@ static bool prepare(struct relay *relay, int fd)
 	return true;
 }
 
-struct relay *relay_new(struct loop *loop, bool tty)
+struct relay *relay_new(struct loop *loop, const enum relay_way ways[3])
 {
+	static const int out_first[] = {0, 2, 1};
 	struct relay *relay = calloc(1, sizeof(*relay));
 
 	if (!relay)
 		return NULL;
-	relay->loop = loop;
-	relay->tty = tty;
-	relay->master = -1;
+	*relay = (struct relay){.loop = loop, .master = -1, .in = -1, .out = -1};
 	for (int i = 0; i < CHANNELS; i++)
 		relay->channels[i] = (struct channel){.relay = relay, .from = -1, .to = -1};
 	for (int fd = 0; fd < 3; fd++) {
-		if (!prepare(relay, fd)) {
+		relay->stdio[fd] = ways[fd] == RELAY_TERMINAL ? -1 : fd;
+		if (ways[out_first[fd]] == RELAY_TERMINAL)
+			relay->out = out_first[fd];
+		if (ways[fd] == RELAY_COPY && !copy_by_pipe(relay, fd)) {
 			free(relay);
 			return NULL;
 		}
 	}
+	if (ways[0] == RELAY_TERMINAL)
+		relay->in = 0;
 	return relay;
 }
 
@@ -207,24 +209,45 @@ void relay_resize(struct relay *relay)
 {
 	struct winsize size;
 
-	if (relay->master >= 0 && ioctl(0, TIOCGWINSZ, &size) == 0)
+	if (relay->master >= 0 && ioctl(relay->out, TIOCGWINSZ, &size) == 0)
 		ioctl(relay->master, TIOCSWINSZ, &size);
+}
+
+void relay_hangup(struct relay *relay)
+{
+	if (relay->master < 0)
+		return;
+	for (int i = INPUT; i <= OUTPUT; i++)
+		relay->channels[i].from = relay->channels[i].to = -1;
+	loop_forget(relay->loop, relay->master);
+	if (relay->in >= 0)
+		loop_forget(relay->loop, relay->in);
+	loop_forget(relay->loop, relay->out);
+	close(relay->master);
+	relay->master = -1;
+}
+
+/* Without input from there, keys that signal are still outside's business. */
+static void make_raw(struct relay *relay)
+{
+	struct termios raw;
+
+	if (relay->in < 0 || tcgetattr(relay->in, &relay->saved) < 0)
+		return;
+	raw = relay->saved;
+	cfmakeraw(&raw);
+	relay->raw = tcsetattr(relay->in, TCSADRAIN, &raw) == 0;
 }
 
 void relay_terminal(struct relay *relay, int master)
 {
-	struct termios raw;
-
 	relay->master = master;
 	fcntl(master, F_SETFL, O_NONBLOCK);
 	relay_resize(relay);
-	if (tcgetattr(0, &relay->saved) == 0) {
-		raw = relay->saved;
-		cfmakeraw(&raw);
-		relay->raw = tcsetattr(0, TCSADRAIN, &raw) == 0;
-	}
-	open_channel(relay, INPUT, 0, master);
-	open_channel(relay, OUTPUT, master, 1);
+	make_raw(relay);
+	if (relay->in >= 0)
+		open_channel(relay, INPUT, relay->in, master);
+	open_channel(relay, OUTPUT, master, relay->out);
 }
 
 void relay_finish(struct relay *relay)
@@ -244,7 +267,7 @@ void relay_finish(struct relay *relay)
 		}
 	}
 	if (relay->raw)
-		tcsetattr(0, TCSADRAIN, &relay->saved);
+		tcsetattr(relay->in, TCSADRAIN, &relay->saved);
 	if (relay->master >= 0)
 		close(relay->master);
 	free(relay);

@@ -8,21 +8,33 @@
 
 struct relay;
 
-/*
- * Decide on the command's three descriptors. With `tty` it gets a terminal, for which relay_terminal() is
- * called later. Otherwise pipes, sockets and /dev/null are passed as they are; anything else (a file, a
- * directory, a terminal) is a handle on the host that must not cross, and gets a pipe that is copied. NULL:
- * no memory or descriptors.
- */
-struct relay *relay_new(struct loop *loop, bool tty);
+enum relay_way {
+	RELAY_TERMINAL, /* the command's new terminal, for which relay_terminal() is called later */
+	RELAY_PASS,     /* what we have, as it is */
+	RELAY_COPY,     /* a pipe, which is copied from or to what we have */
+};
 
-/* The descriptors for the command. To be called once it has them: closes our copies of its pipe ends. */
+/*
+ * Whether a descriptor can be given to the other side of a container's wall: a pipe, a socket or the null
+ * device. A file, a directory or a terminal is a handle on the host.
+ */
+bool relay_may_cross(int fd);
+
+/* Decide on the command's three descriptors. NULL: no memory or descriptors. */
+struct relay *relay_new(struct loop *loop, const enum relay_way ways[3]);
+
+/*
+ * The descriptors for the command, -1 for its terminal. relay_started() is to be called once it has them: it
+ * closes our copies of its pipe ends.
+ */
 const int *relay_stdio(const struct relay *relay);
 void relay_started(struct relay *relay);
 
 /* Take over the master of the command's terminal: raw mode outside, sizes and bytes passed on. */
 void relay_terminal(struct relay *relay, int master);
 void relay_resize(struct relay *relay);
+/* The terminal outside is gone: so is the one inside. */
+void relay_hangup(struct relay *relay);
 
 /* The command has ended: copy what is still to be read, restore the terminal, free. */
 void relay_finish(struct relay *relay);

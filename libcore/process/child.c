@@ -66,16 +66,18 @@ static int set_stdio(const struct nsi_exec *exec, int slave, struct nsi_error *e
 {
 	int from[3];
 
+	if (exec->tty && nsi_tty_control(slave, err) < 0)
+		return -errno;
 	/* Out of the way first: a wanted descriptor may itself be 0, 1 or 2. */
 	for (int i = 0; i < 3; i++) {
-		from[i] = fcntl(slave >= 0 ? slave : exec->stdio[i], F_DUPFD_CLOEXEC, 10);
+		from[i] = fcntl(exec->stdio[i] < 0 ? slave : exec->stdio[i], F_DUPFD_CLOEXEC, 10);
 		if (from[i] < 0)
 			return nsi_fail(err, errno, "passing on", "standard input and output", NULL);
 	}
 	for (int i = 0; i < 3; i++)
 		if (dup2(from[i], i) < 0)
 			return nsi_fail(err, errno, "passing on", "standard input and output", NULL);
-	return slave >= 0 ? nsi_tty_control(0, err) : 0;
+	return 0;
 }
 
 static const char *search_path(char *const *env)
@@ -136,6 +138,8 @@ void nsi_child_run(const struct nsi_exec *exec, int slave, int sync, const int *
 	if (set_stdio(exec, slave, &err) < 0)
 		nsi_child_fail(sync, &err);
 	nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	if (exec->cwd)
+		(void)!chdir(exec->cwd);
 	/* After the last change of credentials, which would clear it. A parent that is gone already shows as
 	 * end of file below. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -7,9 +7,11 @@
 struct nsi_exec {
 	char *const *argv; /* NULL-terminated */
 	char *const *env;  /* NULL-terminated; all of it */
-	int stdio[3];      /* become 0, 1 and 2 */
-	bool tty;          /* a new terminal of the container takes their place, as controlling terminal */
-	int image;         /* >= 0: run this (sealed) file instead of looking argv[0] up */
+	int stdio[3];      /* become 0, 1 and 2; -1: the new terminal */
+	bool tty;          /* make a new terminal of the container, its controlling terminal */
+	mode_t umask;
+	const char *cwd; /* change there if that is possible; NULL: stay in the working directory */
+	int image;       /* >= 0: run this (sealed) file instead of looking argv[0] up */
 };
 
 /* A process of a container, seen from its parent. Descriptors are -1 where there is none. */

@@ -45,7 +45,7 @@ _Noreturn static void middle(
 	struct nsi_error err = {0};
 	int r = nsi_enter(pidfd, confine->namespaces, &err);
 
-	umask(0022);
+	umask(exec->umask);
 	if (r == 0 && exec->tty)
 		r = nsi_tty_open(devpts, confine->uid, &out[1], &slave, &err);
 	if (r == 0)

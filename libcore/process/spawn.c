@@ -57,6 +57,7 @@ _Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *
 		r = nsi_confine(&plan->confine, &err);
 	if (r < 0)
 		nsi_child_fail(sync, &err);
+	umask(exec->umask);
 	nsi_child_run(exec, slave, sync, out, exec->tty ? 2 : 1);
 }
 
