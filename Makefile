@@ -9,6 +9,7 @@
 PREFIX     ?= /usr
 SYSCONFDIR ?= /etc
 BINDIR     ?= $(PREFIX)/bin
+SBINDIR    ?= $(PREFIX)/sbin
 LIBEXECDIR ?= $(PREFIX)/libexec/nsinit
 MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
 PAMDIR     ?= /lib/$(MULTIARCH)/security
@@ -37,8 +38,9 @@ LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_CORE))
 
 CORE_SRC := $(wildcard libcore/*/*.c)
 CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
-NSINIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out nsinit/init.c,$(wildcard nsinit/*.c)))
-PROGRAMS := $(BUILD)/bin/nsinit $(BUILD)/bin/nsinit-init $(BUILD)/bin/pam_nsinit.so
+NSINIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out nsinit/init.c nsinit/nsinitd.c,$(wildcard nsinit/*.c)))
+SHELL_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard nsinit-shell/*.c))
+PROGRAMS := $(BUILD)/bin/nsinit $(BUILD)/bin/nsinit-init $(BUILD)/bin/nsinit-shell $(BUILD)/bin/nsinitd $(BUILD)/bin/pam_nsinit.so
 
 # V=1 shows the commands.
 ifneq ($(V),1)
@@ -63,6 +65,11 @@ $(BUILD)/bin/nsinit: $(NSINIT_OBJ) $(BUILD)/libcore.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -pie $(LINK) $^ $(LIBS) -o $@
 
+$(BUILD)/bin/nsinitd: $(BUILD)/obj/nsinit/nsinitd.o $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -pie $(LINK) $^ $(LIBS) -o $@
+
 $(BUILD)/bin/pam_nsinit.so: $(BUILD)/obj/pam_nsinit/pam_nsinit.o $(BUILD)/libcore.a pam_nsinit/pam_nsinit.map
 	@mkdir -p $(@D)
 	$(call say,LINK)
@@ -74,9 +81,17 @@ $(BUILD)/bin/nsinit-init: $(BUILD)/obj/nsinit/init.o
 	$(call say,LINK)
 	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS)) -static -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $< -o $@
 
+# No shared library: a variable of the caller's environment (LD_PRELOAD) would run code on the host.
+$(BUILD)/bin/nsinit-shell: $(SHELL_OBJ) $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $^ -o $@
+
 install: all
 	install -D -m 0755 $(BUILD)/bin/nsinit $(DESTDIR)$(BINDIR)/nsinit
 	install -D -m 0755 $(BUILD)/bin/nsinit-init $(DESTDIR)$(LIBEXECDIR)/nsinit-init
+	install -D -m 0755 $(BUILD)/bin/nsinitd $(DESTDIR)$(SBINDIR)/nsinitd
+	install -D -m 0755 $(BUILD)/bin/nsinit-shell $(DESTDIR)$(BINDIR)/nsinit-shell
 	install -D -m 0644 $(BUILD)/bin/pam_nsinit.so $(DESTDIR)$(PAMDIR)/pam_nsinit.so
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/nsinit
 	install -D -m 0644 etc/nsinit.conf.example $(DESTDIR)$(PREFIX)/share/doc/nsinit/nsinit.conf.example

@@ -111,6 +111,7 @@ static void answer(struct session *s, bool as_login_user, const int *fds, int n_
 	if (as_login_user) {
 		reply->confine.uid = plan->login.uid;
 		reply->confine.gid = plan->login.gid;
+		reply->confine.keep_groups = true;
 		strcpy(reply->confine.working_dir, "/");
 	}
 	for (size_t i = 0; plan->environment[i]; i++) {

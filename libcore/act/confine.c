@@ -6,6 +6,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+enum { OVERFLOW_GID = 65534 };
+
 int nsi_confine_shared(const struct nsi_confinement *c, struct nsi_error *err)
 {
 	if (nsi_new_session_keyring() < 0 && errno != ENOSYS)
@@ -38,7 +40,10 @@ int nsi_confine(const struct nsi_confinement *c, struct nsi_error *err)
 			break;
 		bounding |= (uint64_t)held << cap;
 	}
-	if (nsi_setgroups(0, NULL) < 0)
+	r = c->keep_groups ? nsi_filter_groups(c, err) : 0;
+	if (r < 0)
+		return r;
+	if (!c->keep_groups && nsi_setgroups(0, NULL) < 0)
 		return nsi_fail(err, errno, "dropping", "the supplementary groups", NULL);
 	if (nsi_setresgid(c->gid) < 0 || nsi_setresuid(c->uid) < 0)
 		return nsi_fail(err, errno, "changing to", "the container's user",
@@ -62,7 +67,8 @@ int nsi_filter_groups(const struct nsi_confinement *c, struct nsi_error *err)
 	if (n < 0)
 		return nsi_fail(err, errno, "reading", "the supplementary groups", NULL);
 	for (int i = 0; i < n; i++)
-		if (nsi_idmap_same(c->ids.gids, c->ids.n_gids, groups[i]))
+		/* Seen from inside, one that is not mapped shows as the overflow gid, user_namespaces(7). */
+		if (groups[i] != OVERFLOW_GID && nsi_idmap_same(c->ids.gids, c->ids.n_gids, groups[i]))
 			groups[kept++] = groups[i];
 	if (nsi_setgroups(kept, groups) < 0)
 		return nsi_fail(err, errno, "setting", "the supplementary groups", NULL);

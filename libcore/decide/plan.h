@@ -25,6 +25,7 @@ struct nsi_confinement {
 	struct nsi_ids ids;    /* meaningful with CLONE_NEWUSER */
 	uid_t uid;             /* inside */
 	gid_t gid;
+	bool keep_groups; /* keep the caller's groups that have the same number inside */
 	char working_dir[1024];
 };
 

@@ -132,6 +132,37 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 	return 0;
 }
 
+int nsi_start(int devpts, const struct nsi_exec *exec, struct nsi_process *ret, struct nsi_error *err)
+{
+	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
+	int pair[2], none[NSI_MAX_FDS], slave = -1, r = 0;
+	struct nsi_sync_record record;
+
+	if (exec->tty)
+		r = nsi_tty_open(devpts, 0, &p.pty, &slave, err);
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return nsi_fail(err, errno, "making", "a socket pair", NULL);
+	p.sync = pair[0];
+	p.pid = nsi_clone3(0, &p.pidfd);
+	if (p.pid == 0) {
+		close(pair[0]);
+		nsi_child_run(exec, slave, pair[1], NULL, 0);
+	}
+	close(pair[1]);
+	if (slave >= 0)
+		close(slave);
+	r = p.pid < 0 ? nsi_fail(err, errno, "forking", "a process", NULL)
+		      : nsi_sync_expect(p.sync, NSI_SYNC_READY, &record, none, err);
+	if (r < 0) {
+		nsi_process_discard(&p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
 _Noreturn static void borrow(int pidfd, int devpts, int sync)
 {
 	struct nsi_error err = {0};

@@ -13,6 +13,11 @@
 
 enum { ANSWER_DEADLINE_MS = 10000 };
 
+bool nsi_supervisor_gone(int r)
+{
+	return r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE || r == -ESHUTDOWN;
+}
+
 int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd)
 {
 	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC, .ask = ask};
@@ -23,9 +28,9 @@ int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd)
 	return nsi_send(sock, &q, sizeof(q), &self, with_pidfd ? 1 : 0);
 }
 
-int nsi_control_answer(int sock, struct nsi_reply *ret, int fds[], struct nsi_error *err)
+int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err)
 {
-	ssize_t n = nsi_receive(sock, ret, sizeof(*ret), fds, ANSWER_DEADLINE_MS);
+	ssize_t n = nsi_receive(sock, ret, sizeof(*ret), fds, timeout_ms);
 
 	if (n < 0)
 		return nsi_fail(err, (int)-n, "waiting for", "the container's supervisor", NULL);
@@ -56,7 +61,7 @@ int nsi_control_ask(int sock, const struct nsi_question *question, struct nsi_re
 	int r = nsi_send(sock, &q, sizeof(q), &leader, 1);
 	if (r < 0)
 		return nsi_fail(err, -r, "asking", "the container's supervisor", NULL);
-	return nsi_control_answer(sock, ret, fds, err);
+	return nsi_control_answer(sock, ANSWER_DEADLINE_MS, ret, fds, err);
 }
 
 static int address(const char *id, struct sockaddr_un *a)

@@ -58,7 +58,10 @@ int nsi_control_ask(
 	int sock, const struct nsi_question *q, struct nsi_reply *ret, int fds[], struct nsi_error *err);
 
 /* Receive such an answer where connecting is the question. */
-int nsi_control_answer(int sock, struct nsi_reply *ret, int fds[], struct nsi_error *err);
+int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err);
+
+/* Whether result `r` of connecting or asking says that no supervisor answers (and not that it refused). */
+bool nsi_supervisor_gone(int r);
 
 /* Tell, with a pidfd of the calling process where `with_pidfd`. 0 or -errno. */
 int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd);

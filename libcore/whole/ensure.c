@@ -11,11 +11,6 @@
 
 enum { ENDING_DEADLINE_MS = 10000 };
 
-bool nsi_supervisor_gone(int r)
-{
-	return r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE || r == -ESHUTDOWN;
-}
-
 int nsi_make_room(const char *id, int rootfd, struct nsi_error *err)
 {
 	struct nsi_state state;

@@ -6,9 +6,6 @@
 
 enum { NSI_LOCK_DEADLINE_MS = 15000 };
 
-/* Whether result `r` of connecting or asking says that no supervisor answers (and not that it refused). */
-bool nsi_supervisor_gone(int r);
-
 /*
  * With the lock held: wait for an ending supervisor to be gone, and remove what a killed one left behind.
  * -EBUSY: it still runs but does not answer.

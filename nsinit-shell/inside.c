@@ -1,0 +1,152 @@
+/* In the container: the user's real shell. */
+#include "../libcore/base/cleanup.h"
+#include "../libcore/process/forward.h"
+#include "../libcore/process/join.h"
+#include "shell.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MAX_WORDS = 16 };
+
+bool shell_is_inside(void)
+{
+	struct stat st;
+
+	/* /dev is root's, here and on the host, where nobody makes this. */
+	return lstat(NSI_SHELL_NOTE, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* ------------------------------------------------------------------ a terminal of another devpts */
+
+static int start(void *data, const struct nsi_exec *exec, struct nsi_process *ret, struct nsi_error *err)
+{
+	return nsi_start(*(int *)data, exec, ret, err);
+}
+
+/* Entered with the caller's terminal (su): that one means nothing here. Returns -1 where there is none. */
+static int with_own_terminal(char **argv, char **env, struct nsi_error *err)
+{
+	struct nsi_exec exec = {.argv = argv, .env = env, .image = -1};
+	struct stat pts, st;
+	bool foreign[3], any = false;
+
+	cleanup_fd int devpts = open("/dev/pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (devpts < 0 || fstat(devpts, &pts) < 0)
+		return -1;
+	for (int fd = 0; fd < 3; fd++) {
+		foreign[fd] = isatty(fd) && fstat(fd, &st) == 0 && st.st_dev != pts.st_dev;
+		any |= foreign[fd];
+	}
+	if (!any)
+		return -1;
+	exec.image = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	exec.umask = umask(0);
+	umask(exec.umask);
+	return shell_run(start, &devpts, foreign, &exec, err);
+}
+
+/* ------------------------------------------------------------------ what to run */
+
+/*
+ * The words of a request for an sftp server, as sshd_config(5)'s Subsystem has it: "internal-sftp" or a path
+ * of the host's, with plain options. Everything else is the shell's business.
+ */
+static bool is_sftp(char *command, char *words[MAX_WORDS])
+{
+	char *save = NULL;
+	size_t len = strlen(command), n = 0;
+
+	if (strspn(command, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.,=+- ") != len)
+		return false;
+	for (char *w = strtok_r(command, " ", &save); w && n < MAX_WORDS - 1; w = strtok_r(NULL, " ", &save))
+		words[n++] = w;
+	words[n] = NULL;
+	if (n == 0)
+		return false;
+	const char *base = strrchr(words[0], '/');
+	return strcmp(words[0], "internal-sftp") == 0 || (base && strcmp(base, "/sftp-server") == 0);
+}
+
+static int run_sftp(char **words, char **env)
+{
+	static const char *const places[] = {"/usr/lib/openssh/sftp-server",
+		"/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server", "/usr/libexec/sftp-server",
+		"/usr/lib/sftp-server", NULL};
+
+	if (words[0][0] == '/')
+		execve(words[0], words, env);
+	for (size_t i = 0; places[i]; i++)
+		execve(places[i], words, env);
+	fputs("nsinit-shell: this container has no sftp server; install openssh-sftp-server in it\n", stderr);
+	return NSI_EXIT_NOT_FOUND;
+}
+
+static int read_note(char text[2 * PATH_MAX])
+{
+	cleanup_fd int fd = open(NSI_SHELL_NOTE, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, 2 * PATH_MAX - 1);
+
+	text[n < 0 ? 0 : n] = '\0';
+	return n <= 0 ? -1 : 0;
+}
+
+/* The first of the shells that exists. */
+static int run_shell(bool login, char **argv, char **env)
+{
+	static char *no_env[] = {NULL};
+	char note[2 * PATH_MAX], name[PATH_MAX + 2], variable[PATH_MAX + 8], *save = NULL, *last = NULL;
+	int code = ENOENT;
+
+	if (read_note(note) < 0)
+		strcpy(note, "/bin/sh");
+	for (char *shell = strtok_r(note, "\n", &save); shell; shell = strtok_r(NULL, "\n", &save)) {
+		char *change[] = {variable, NULL};
+		const char *base = strrchr(shell, '/');
+
+		snprintf(name, sizeof(name), "%s%s", login ? "-" : "", base ? base + 1 : shell);
+		snprintf(variable, sizeof(variable), "SHELL=%s", shell);
+		char **with = env_merge(env, change, NULL);
+		argv[0] = name;
+		execve(shell, argv, with ? with : no_env);
+		code = errno;
+		free(with);
+		last = shell;
+		if (code != ENOENT && code != ENOTDIR)
+			break;
+	}
+	fprintf(stderr, "nsinit-shell: %s: %s\n", last ? last : "shell", strerror(code));
+	return code == ENOENT || code == ENOTDIR ? NSI_EXIT_NOT_FOUND : NSI_EXIT_NOT_EXECUTABLE;
+}
+
+static int run_command(bool login, char *command, char **argv, char **env)
+{
+	static char dash_c[] = "-c";
+	char *copy = strdup(command), *words[MAX_WORDS], *with_c[4] = {argv[0], dash_c, command, NULL};
+
+	if (copy && is_sftp(copy, words))
+		return run_sftp(words, env);
+	free(copy);
+	return run_shell(login, with_c, env);
+}
+
+int shell_inside(int argc, char **argv, char **env)
+{
+	bool login = argv[0][0] == '-';
+	struct nsi_error err = {0};
+	int status = with_own_terminal(argv, env, &err);
+
+	if (status >= 0)
+		return nsi_exit_status(status);
+	char *original = (char *)(uintptr_t)env_get(env, "SSH_ORIGINAL_COMMAND");
+	env_remove(env, "SSH_ORIGINAL_COMMAND");
+	if (argc == 1 && original)
+		return run_command(login, original, argv, env);
+	if (argc == 3 && strcmp(argv[1], "-c") == 0)
+		return run_command(login, argv[2], argv, env);
+	return run_shell(login, argv, env);
+}
