@@ -1,5 +1,7 @@
 """What surrounds the join goes wrong: other modules of the stack, a container that ends meanwhile."""
+import collections
 import os
+import re
 import subprocess
 import unittest
 
@@ -86,6 +88,62 @@ class Hook(Case):
         until(lambda: len(notes()) == 4, 'four notes')
         self.assertEqual(notes(), [f'{which} {when}_session alice' for when in ('open', 'close')
                                    for which in ('first', 'last')])
+
+
+class Gone(Case):
+    def test_container_that_ends_between_open_and_join(self):
+        write('/root/kill-pid-1', f'#!/bin/sh\npid=$(cat {ROOT}/.nspid)\n[ "$PAM_TYPE" = open_session ] || exit 0\n'
+                                  'kill -9 $pid\nwhile [ -e /proc/$pid ]; do sleep 0.01; done\n'
+                                  'echo $pid >> /tmp/killed\n', mode=0o755)
+        write('/tmp/killed', '')
+        host.Host.pam(after='session optional pam_exec.so /root/kill-pid-1')
+        for n, arguments in enumerate((['hostname; touch ' + MARK], ['-W', f'127.0.0.1:{PORT}']), 1):
+            before = len(host.log_text())
+            done = ssh('alice', options=arguments) if n == 2 else ssh('alice', *arguments)
+            # sshd's child has ended with 254, which ssh shows as a connection that was lost.
+            self.assertEqual((done.returncode, done.stdout), (255, ''))
+            self.assertFalse(os.path.exists(MARK))
+            with open('/tmp/killed') as f:
+                self.assertEqual(len(f.readlines()), n)
+            until(lambda: 'reason=join user=alice refused' in host.log_text()[before:], 'the reason in the log')
+        host.Host.pam()
+        self.assertEqual(ssh('alice', 'hostname').stdout, 'inside\n')
+
+
+class Descriptors(Case):
+    def session(self, user):
+        """What monitor and child of a fresh session hold: two Counters of kinds of descriptors."""
+        old = self.sshd_processes(user)
+        client = self.background(f'{user}@127.0.0.1', 'echo in; sleep 1000')
+        self.assertEqual(client.stdout.readline(), 'in\n')
+        fresh = self.sshd_processes(user) - old
+        self.assertEqual(len(fresh), 2, fresh)
+        kinds = {role: self.kinds(pid) for pid, role in fresh}
+        return kinds['monitor'], kinds['child']
+
+    @staticmethod
+    def sshd_processes(user):
+        found = re.findall(rf'^\s*(\d+) sshd(?:-session)?: {user}(.)', run('ps -eo pid,args').stdout, re.M)
+        return {(pid, 'child' if mark == '@' else 'monitor') for pid, mark in found}
+
+    @staticmethod
+    def kinds(pid):
+        with open('/proc/net/unix') as f:  # Num RefCount Protocol Flags Type St Inode; 0005 is SOCK_SEQPACKET
+            control = {line.split()[6] for line in f if line.split()[4] == '0005'}
+        counter = collections.Counter()
+        for fd in os.listdir(f'/proc/{pid}/fd'):
+            target = os.readlink(f'/proc/{pid}/fd/{fd}')
+            kind = 'pidfd' if 'pidfd' in target else re.sub(r':?\[.*', '', target)
+            counter['control' if re.sub(r'\D', '', target) in control else kind] += 1
+        return counter
+
+    def test_sshd_s_processes_hold_what_they_need(self):
+        monitor, child = self.session('bob')
+        for number in ('first', 'second'):  # one has started the supervisor, the other has found it
+            with self.subTest(session=number):
+                ours, inside = self.session('alice')
+                self.assertEqual(ours, monitor + collections.Counter(['pidfd', 'mnt', 'control']))
+                self.assertEqual(inside, child)
 
 
 del Case
