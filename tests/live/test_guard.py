@@ -3,6 +3,7 @@ import collections
 import os
 import re
 import subprocess
+import threading
 import unittest
 
 import host
@@ -144,6 +145,23 @@ class Descriptors(Case):
                 ours, inside = self.session('alice')
                 self.assertEqual(ours, monitor + collections.Counter(['pidfd', 'mnt', 'control']))
                 self.assertEqual(inside, child)
+
+
+class Lock(Case):
+    def test_ends_and_starts_at_once_leave_no_lock_file(self):
+        results = []
+
+        def log_in():
+            for _ in range(8):
+                results.append(ssh('alice', 'hostname').stdout)
+        threads = [threading.Thread(target=log_in) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(results, ['inside\n'] * 32)
+        wait_nothing_left()
+        self.assertEqual([name for name in os.listdir(host.RUN_DIR) if name.endswith('.lock')], [])
 
 
 del Case
