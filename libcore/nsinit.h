@@ -7,7 +7,9 @@
  *     nsi_policy_decide()    which rule holds for the user: the host, a refusal, or a container
  *     nsi_session_open()     spawn that container, or find it live; the session is now counted
  *     nsi_session_terminal() put the container's terminals over /dev/pts of this process
- *     nsi_session_join()     in a forked child: enter it, confined; there is no way back
+ *     nsi_setuid_suspend()   in a forked child, at once: it cannot become the user
+ *     nsi_setuid_resume()    in that child, when it is about to join
+ *     nsi_session_join()     in that child: enter it, confined; there is no way back
  *     nsi_session_close()    the session has ended
  *
  * Conventions. A function returns 0, or a negative errno value with *err filled; outputs ("ret_") are written
@@ -133,6 +135,14 @@ int nsi_session_terminal(struct nsi_session *session, struct nsi_error *err);
  * expected to drop to the user's uid next. On failure the process may be half-way: the caller must _exit().
  */
 int nsi_session_join(struct nsi_session *session, struct nsi_error *err);
+
+/*
+ * Take CAP_SETUID out of the effective set of this thread, and put it back: between the two nobody but root,
+ * and no user's process, comes of it, unless by execve(2) as root. For the forked child, from the fork until
+ * nsi_session_join(). Suspending is async-signal-safe and returns 0 or a negative errno value.
+ */
+int nsi_setuid_suspend(void);
+int nsi_setuid_resume(struct nsi_error *err);
 
 /* Environment entry `i` ("NAME=value") that container.json sets for logins; NULL past the end. */
 const char *nsi_session_env(const struct nsi_session *session, size_t i);

@@ -132,6 +132,7 @@ static void remove_nspid(const struct container *c)
 
 int container_end(struct container *c)
 {
+	cleanup_fd int lock = -1;
 	int status = -1;
 
 	/* Nobody connects any more; whoever finds the socket gone waits for this process to end. */
@@ -147,8 +148,12 @@ int container_end(struct container *c)
 	}
 	if (c->plan && c->plan->network.present)
 		nsi_net_disconnect(c->veth, NULL);
+	/* Not waited for: who starts the container anew holds it, and waits for this process to end. */
+	nsi_lock(c->id, 0, &lock, NULL);
 	remove_nspid(c);
 	nsi_state_remove(c->id);
+	if (lock >= 0)
+		nsi_lock_remove(c->id);
 	return status;
 }
 

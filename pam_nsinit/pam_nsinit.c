@@ -1,7 +1,7 @@
 /*
  * pam_nsinit: the login lands in its container.
  *
- *     auth     optional  pam_nsinit.so     after the others; its setcred hook is where the join happens
+ *     auth     optional  pam_nsinit.so     its setcred hook is where the join happens
  *     session  required  pam_nsinit.so     last
  *
  * sshd calls, in its privileged monitor: setcred, open_session; then it forks, and in the child, as root and
@@ -10,9 +10,13 @@
  * child in. The monitor, with the host's name services, logs and records, stays outside.
  *
  * sshd ignores what setcred returns for public-key logins. A child that could not join therefore ends here.
+ * And a module before this one can stop the stack in the child, so that the hook is not called at all. From
+ * open_session on, every child therefore starts without the effective CAP_SETUID, which the hook gives back:
+ * without it, sshd's attempt to become the user fails, which is fatal to the child.
  */
 #include "../libcore/nsinit.h"
 
+#include <pthread.h>
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
 #include <stdint.h>
@@ -40,6 +44,31 @@ struct login {
 	struct nsi_session *session;
 	char user[256];
 };
+
+/* Whether forked children are kept from becoming a user. Global, since atfork handlers have no argument. */
+static bool guarded;
+
+/* Between fork() and whatever the child goes on with: only what is async-signal-safe. */
+static void guard_child(void)
+{
+	if (guarded && nsi_setuid_suspend() < 0)
+		_exit(REFUSED);
+}
+
+/*
+ * Helpers that other session modules fork are children too. They regain the capability when they execute a
+ * program as root. The C library forgets the handler when it unloads this module.
+ */
+static int guard_forks(void)
+{
+	static bool registered;
+
+	if (!registered && pthread_atfork(NULL, NULL, guard_child) != 0)
+		return PAM_SESSION_ERR;
+	registered = true;
+	guarded = true;
+	return PAM_SUCCESS;
+}
 
 static bool parse_arguments(pam_handle_t *pamh, int argc, const char **argv, struct arguments *args)
 {
@@ -78,10 +107,12 @@ static void forget_login(pam_handle_t *pamh, void *data, int status)
 	(void)pamh, (void)status;
 	if (!login)
 		return;
-	if (login->owner == getpid())
+	if (login->owner == getpid()) {
+		guarded = false;
 		nsi_session_close(login->session);
-	else
+	} else {
 		nsi_session_free(login->session);
+	}
 	free(login);
 }
 
@@ -147,8 +178,9 @@ static int open_container(
 		free(login);
 		return refuse(pamh, flags, user->name, &err);
 	}
-	if (export_environment(pamh, login->session) != PAM_SUCCESS ||
+	if (export_environment(pamh, login->session) != PAM_SUCCESS || guard_forks() != PAM_SUCCESS ||
 		pam_set_data(pamh, DATA_SESSION, login, forget_login) != PAM_SUCCESS) {
+		guarded = false;
 		nsi_session_close(login->session);
 		free(login);
 		return PAM_SESSION_ERR;
@@ -235,8 +267,10 @@ static void join_or_end(pam_handle_t *pamh, struct login *login)
 	struct nsi_error err = {0};
 	char text[2048];
 
-	if (nsi_session_join(login->session, &err) == 0)
+	if (nsi_setuid_resume(&err) == 0 && nsi_session_join(login->session, &err) == 0) {
+		guarded = false;
 		return;
+	}
 	pam_syslog(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err.reason, login->user,
 		nsi_error_text(&err, text, sizeof(text)));
 	_exit(REFUSED);

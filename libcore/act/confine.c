@@ -3,6 +3,7 @@
 #include "../base/compat.h"
 
 #include <grp.h>
+#include <linux/capability.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -72,5 +73,25 @@ int nsi_filter_groups(const struct nsi_confinement *c, struct nsi_error *err)
 			groups[kept++] = groups[i];
 	if (nsi_setgroups(kept, groups) < 0)
 		return nsi_fail(err, errno, "setting", "the supplementary groups", NULL);
+	return 0;
+}
+
+int nsi_setuid_suspend(void)
+{
+	uint64_t effective, permitted, inheritable;
+
+	if (nsi_capget(&effective, &permitted, &inheritable) < 0)
+		return -errno;
+	effective &= ~(UINT64_C(1) << CAP_SETUID);
+	return nsi_capset(effective, permitted, inheritable) < 0 ? -errno : 0;
+}
+
+int nsi_setuid_resume(struct nsi_error *err)
+{
+	uint64_t effective, permitted, inheritable;
+
+	if (nsi_capget(&effective, &permitted, &inheritable) < 0 ||
+		nsi_capset(effective | UINT64_C(1) << CAP_SETUID, permitted, inheritable) < 0)
+		return nsi_fail(err, errno, "regaining", "CAP_SETUID", NULL);
 	return 0;
 }

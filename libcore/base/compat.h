@@ -47,6 +47,7 @@ pid_t nsi_clone3(uint64_t flags, int *ret_pidfd);
 
 /* Capability sets of the calling thread, bit N for capability N. */
 int nsi_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);
+int nsi_capget(uint64_t *ret_effective, uint64_t *ret_permitted, uint64_t *ret_inheritable);
 
 /* A fresh anonymous session keyring: a join must not carry the caller's keys inside, keyctl(2). */
 int nsi_new_session_keyring(void);

@@ -60,15 +60,29 @@ int nsi_container_id(int rootfd, char id[NSI_ID_SIZE], struct nsi_error *err)
 	return 0;
 }
 
+static void lock_path(char path[PATH_MAX], const char *id)
+{
+	snprintf(path, PATH_MAX, "%s/%s.lock", NSI_RUN_DIR, id);
+}
+
 int nsi_lock(const char *id, int timeout_ms, int *ret_fd, struct nsi_error *err)
 {
-	char path[sizeof(NSI_RUN_DIR) + NSI_ID_SIZE + 8];
+	char path[PATH_MAX];
+	struct stat st;
 
-	snprintf(path, sizeof(path), "%s/%s.lock", NSI_RUN_DIR, id);
-	cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return nsi_fail(err, errno, "opening", path, NULL);
-	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += 2) {
+	lock_path(path, id);
+	for (int waited = 0;; waited += 2) {
+		cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+		if (fd < 0)
+			return nsi_fail(err, errno, "opening", path, NULL);
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			/* One that its holder has removed meanwhile keeps nobody out. */
+			if (fstat(fd, &st) < 0 || st.st_nlink == 0)
+				continue;
+			*ret_fd = nsi_take_fd(&fd);
+			return 0;
+		}
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return nsi_fail(err, errno, "locking", path, NULL);
 		if (waited >= timeout_ms)
@@ -76,8 +90,14 @@ int nsi_lock(const char *id, int timeout_ms, int *ret_fd, struct nsi_error *err)
 				err, ETIMEDOUT, "locking", path, NULL, "another start takes too long");
 		poll(NULL, 0, 2);
 	}
-	*ret_fd = nsi_take_fd(&fd);
-	return 0;
+}
+
+void nsi_lock_remove(const char *id)
+{
+	char path[PATH_MAX];
+
+	lock_path(path, id);
+	unlink(path);
 }
 
 uint64_t nsi_start_time(pid_t pid)

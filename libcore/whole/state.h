@@ -1,7 +1,7 @@
 /*
  * What is known of live containers, in NSI_RUN_DIR. Only root reads and writes it:
  *
- *     <id>.lock         held while a container is looked for or started
+ *     <id>.lock         held while a container is looked for or started, and where it ends undisturbed
  *     <id>/state        struct nsi_state
  *     <id>/control      the supervisor's socket
  *     ranges/<n>        locked by the supervisor that uses the n-th range of ids
@@ -38,6 +38,8 @@ int nsi_container_id(int rootfd, char id[NSI_ID_SIZE], struct nsi_error *err);
 
 /* Lock the container against other starters, for at most `timeout_ms`. Released by closing *ret_fd. */
 int nsi_lock(const char *id, int timeout_ms, int *ret_fd, struct nsi_error *err);
+/* Remove the lock's file. Only for who holds the lock: others who wait for it then turn to a fresh one. */
+void nsi_lock_remove(const char *id);
 
 /* Start time of a process, or 0 when there is none of that pid. */
 uint64_t nsi_start_time(pid_t pid);

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 SOURCE = os.getcwd()
@@ -186,10 +187,11 @@ class Host:
         run(['chown', '-R', f'{name}:', ssh])
 
     @staticmethod
-    def pam(auth='auth optional pam_nsinit.so'):
+    def pam(auth='auth optional pam_nsinit.so', after=''):
+        """sshd's stack; `after` are lines below all others."""
         write('/etc/pam.d/sshd', '\n'.join([
             'auth required pam_unix.so', auth, 'account required pam_unix.so', 'session required pam_loginuid.so',
-            'session required pam_limits.so', 'session required pam_unix.so', 'session required pam_nsinit.so', '']))
+            'session required pam_limits.so', 'session required pam_unix.so', 'session required pam_nsinit.so', after, '']))
 
     def start_sshd(self):
         write('/root/sshd_config', '\n'.join([
@@ -216,6 +218,44 @@ def ssh(user, *command, options=(), **kwargs):
     kwargs.setdefault('check', False)
     kwargs.setdefault('stdin', subprocess.DEVNULL) if 'input' not in kwargs else None
     return run(['ssh', *SSH_OPTIONS, '-p', str(PORT), *options, f'{user}@127.0.0.1', *command], **kwargs)
+
+
+class Server:
+    """Answers every connection with one word: who reaches which one tells where a forward came out."""
+
+    def __init__(self, word, address):
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.socket = socket.socket(family)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(address)
+        self.socket.listen()
+        self.word = word
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(self.word.encode() + b'\n')
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def ask(address):
+    """What a server says, '' when nobody answers."""
+    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    with socket.socket(family) as s:
+        s.settimeout(5)
+        try:
+            s.connect(address)
+            return s.makefile().readline().strip()
+        except OSError:
+            return ''
 
 
 class Terminal:

@@ -41,9 +41,12 @@ class Policy(Case):
         self.assertEqual(done.stdout.split('\n')[0], 'throwaway')
         self.assertEqual(done.stdout.split('\n')[1], os.readlink('/proc/self/ns/mnt'))
 
-    def test_root_stays(self):
+    def let_root_in(self):
         os.makedirs('/root/.ssh', exist_ok=True)
         run(f'cp {host.KEY}.pub /root/.ssh/authorized_keys; chmod 700 /root /root/.ssh; chown root /root')
+
+    def test_root_stays(self):
+        self.let_root_in()
         self.assertEqual(ssh('root', 'hostname').stdout, 'throwaway\n')
 
     def test_denied_with_the_policy_s_sentence(self):
@@ -68,6 +71,13 @@ class Policy(Case):
         done = nsinit('explain', 'root')
         self.assertEqual(done.returncode, 125)
         self.assertIn('uid 0', done.stderr)
+        # sshd does not fork for uid 0 before the session: there would be no child to move.
+        self.let_root_in()
+        run(['useradd', '-o', '-u', '0', '-d', '/root', '-s', '/bin/sh', 'toor'])
+        self.addCleanup(run, ['sed', '-i', '/^toor:/d', '/etc/passwd', '/etc/shadow', '/etc/group', '/etc/gshadow'])
+        for user in ('root', 'toor'):
+            refused = self.refused(f'reason=policy user={user} refused: .*uid 0', user=user)
+            self.assertEqual(refused.returncode, 254)
 
     def test_user_in_another_s_container(self):
         policy([f'{{ user = ["alice", "bob"]; rootfs = "{ROOTS}/alice"; }}'])

@@ -5,54 +5,15 @@ import re
 import signal
 import socket
 import subprocess
-import threading
 import time
 import unittest
 
 import host
-from host import (KEY, PASSWORD, PORT, ROOTS, SPEC, SSH_OPTIONS, Terminal, container, exec_in, nothing_left, policy,
-                  run, ssh, until, wait_nothing_left, write)
+from host import (KEY, PASSWORD, PORT, ROOTS, SPEC, SSH_OPTIONS, Server, Terminal, ask, container, exec_in, nothing_left,
+                  policy, run, ssh, until, wait_nothing_left, write)
 
 ROOT = f'{ROOTS}/alice'
 TARGET = f'alice@127.0.0.1'
-
-
-class Server:
-    """Answers every connection with one word: who reaches which one tells where a forward came out."""
-
-    def __init__(self, word, address):
-        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-        self.socket = socket.socket(family)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(address)
-        self.socket.listen()
-        self.word = word
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def serve(self):
-        while True:
-            try:
-                connection, _ = self.socket.accept()
-            except OSError:
-                return
-            with connection:
-                connection.sendall(self.word.encode() + b'\n')
-
-    def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.socket.close()
-
-
-def ask(address):
-    """What a server says, '' when nobody answers."""
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    with socket.socket(family) as s:
-        s.settimeout(5)
-        try:
-            s.connect(address)
-            return s.makefile().readline().strip()
-        except OSError:
-            return ''
 
 
 class Landing(unittest.TestCase):
