@@ -105,27 +105,26 @@ int nsi_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable)
 	return (int)syscall(SYS_capset, &header, data);
 }
 
-<<<<<<< HEAD
-int nsi_act_as(uid_t uid)
-=======
 int nsi_capget(uint64_t *ret_effective, uint64_t *ret_permitted, uint64_t *ret_inheritable)
->>>>>>> guard
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2];
 
-<<<<<<< HEAD
-	if (syscall(SYS_capget, &header, data) < 0 || syscall(SYS_setresuid, -1, uid, -1) < 0)
-		return -1;
-	return (int)syscall(SYS_capset, &header, data);
-=======
 	if (syscall(SYS_capget, &header, data) < 0)
 		return -1;
 	*ret_effective = data[0].effective | (uint64_t)data[1].effective << 32;
 	*ret_permitted = data[0].permitted | (uint64_t)data[1].permitted << 32;
 	*ret_inheritable = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
 	return 0;
->>>>>>> guard
+}
+
+int nsi_act_as(uid_t uid)
+{
+	uint64_t effective, permitted, inheritable;
+
+	if (nsi_capget(&effective, &permitted, &inheritable) < 0 || syscall(SYS_setresuid, -1, uid, -1) < 0)
+		return -1;
+	return nsi_capset(effective, permitted, inheritable);
 }
 
 int nsi_new_session_keyring(void)
