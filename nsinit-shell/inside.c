@@ -82,6 +82,7 @@ static int run_sftp(char **words, char **env)
 		execve(words[0], words, env);
 	for (size_t i = 0; places[i]; i++)
 		execve(places[i], words, env);
+	shell_refuse_sftp("this container has no sftp server; install openssh-sftp-server in it");
 	fputs("nsinit-shell: this container has no sftp server; install openssh-sftp-server in it\n", stderr);
 	return NSI_EXIT_NOT_FOUND;
 }
@@ -143,9 +144,17 @@ int shell_inside(int argc, char **argv, char **env)
 	if (status >= 0)
 		return nsi_exit_status(status);
 	char *original = (char *)(uintptr_t)env_get(env, "SSH_ORIGINAL_COMMAND");
-	env_remove(env, "SSH_ORIGINAL_COMMAND");
-	if (argc == 1 && original)
+	/* ForceCommand where this is the user's shell too: sshd runs the one by the other. */
+	if (argc == 3 && strcmp(argv[1], "-c") == 0 && strcmp(argv[2], NSINIT_SHELL) == 0) {
+		argc = 1;
+		argv[1] = NULL;
+		login = !original;
+	}
+	if (argc == 1 && original) {
+		/* For this once: a nsinit-shell started from within is not meant. */
+		env_remove(env, "SSH_ORIGINAL_COMMAND");
 		return run_command(login, original, argv, env);
+	}
 	if (argc == 3 && strcmp(argv[1], "-c") == 0)
 		return run_command(login, argv[2], argv, env);
 	return run_shell(login, argv, env);

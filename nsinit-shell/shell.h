@@ -22,6 +22,9 @@ bool shell_is_inside(void);
 /* Become the user's shell, or the server that was asked for. Returns an exit status only on failure. */
 int shell_inside(int argc, char **argv, char **env);
 
+/* Tell an sftp client on standard input and output why there is no server. */
+void shell_refuse_sftp(const char *reason);
+
 /* Run `exec` as started by `start`, relaying terminals that are the caller's. Wait status, or -1. */
 typedef int (*shell_start_fn)(
 	void *data, const struct nsi_exec *exec, struct nsi_process *ret, struct nsi_error *err);

@@ -26,9 +26,10 @@ class Shell(unittest.TestCase):
                 '{ user = "dave"; deny = "No container is set up for %u."; }'])
         for name in ('alice', 'bob', 'carol', 'dave'):
             run(['usermod', '-s', SHELL, name])
+        run(['add-shell', SHELL])
         cls.broker = subprocess.Popen(['nsinitd'])
         until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), "nsinitd's socket")
-        run('dropbearkey -t ed25519 -f /root/dropbear_key')
+        run('rm -f /root/dropbear_key; dropbearkey -t ed25519 -f /root/dropbear_key')
         cls.servers = [subprocess.Popen(
             ['dropbear', '-F', '-E', '-r', '/root/dropbear_key', '-p', f'127.0.0.1:{DROPBEAR}'],
             stderr=open('/tmp/dropbear.log', 'a'))]
@@ -82,13 +83,14 @@ class Servers(Shell):
         # A session of the first holds the container for the second.
         holder = subprocess.Popen(['ssh', *SSH_OPTIONS, '-p', str(host.PORT), 'alice@127.0.0.1', 'sleep 30'],
                                   stdin=subprocess.DEVNULL)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
         until(lambda: os.path.exists(f'{ROOT}/.nspid'), 'the container')
         by_pam = self.ssh(host.PORT, 'alice', command).stdout
         self.assertIn('CapEff:\t0000000000000000', by_pam)
         for port in (DROPBEAR, NOPAM):
-            self.assertEqual(self.ssh(port, 'alice', command).stdout, by_pam)
-        holder.kill()
-        holder.wait()
+            done = self.ssh(port, 'alice', command)
+            self.assertEqual(done.stdout, by_pam, f'{port} {done}')
 
     def test_exit_status_and_streams(self):
         for port in (DROPBEAR, NOPAM):
@@ -104,7 +106,8 @@ class Servers(Shell):
     def test_command_is_verbatim(self):
         word = '''printf '%s|' "$HOME" 'a  b' "c'd" \\$x `echo e` *.none; echo'''
         for port in (DROPBEAR, NOPAM):
-            self.assertEqual(self.ssh(port, 'alice', word).stdout, "/home/alice|a  b|c'd|$x|e|*.none|\n")
+            done = self.ssh(port, 'alice', word)
+            self.assertEqual(done.stdout, "/home/alice|a  b|c'd|$x|e|*.none|\n", f'{port} {done}')
 
     def test_terminal(self):
         for port in (DROPBEAR, NOPAM):
