@@ -17,10 +17,10 @@ VERSION    := 0.1
 BUILD      ?= build
 PKG_CONFIG ?= pkg-config
 
-LIBS_CORE := libconfig json-c libcap libmnl
+LIBS_CORE := libconfig json-c libcap libmnl libseccomp
 ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(LIBS_CORE) && echo yes),yes)
-$(error missing libraries: apt install pkg-config libpam0g-dev libconfig-dev libjson-c-dev libcap-dev libmnl-dev)
+$(error missing libraries: apt install pkg-config libpam0g-dev libconfig-dev libjson-c-dev libcap-dev libmnl-dev libseccomp-dev)
 endif
 endif
 

@@ -1,25 +1,35 @@
 /*
  * pam_nsinit: the login lands in its container.
  *
- *     auth     optional  pam_nsinit.so     its setcred hook is where the join happens
+ *     auth     optional  pam_nsinit.so     for sshd: its setcred hook is where the join happens
  *     session  required  pam_nsinit.so     last
  *
- * sshd calls, in its privileged monitor: setcred, open_session; then it forks, and in the child, as root and
- * after initgroups(), setcred again, right before it drops to the user (OpenSSH 9.2 session.c
- * do_setusercontext(), the same in 10.x). open_session has the container live; the second setcred moves the
- * child in. The monitor, with the host's name services, logs and records, stays outside.
+ * open_session has the container live. How the session gets in depends on the service (nsi_policy_service()):
+ *
+ * split: sshd calls, in its privileged monitor: setcred, open_session; then it forks, and in the child, as
+ * root and after initgroups(), setcred again, right before it drops to the user (OpenSSH 9.2 session.c
+ * do_setusercontext(), the same in 10.x). The second setcred moves the child in. The monitor, with the host's
+ * name services, logs and records, stays outside.
  *
  * sshd ignores what setcred returns for public-key logins. A child that could not join therefore ends here.
  * And a module before this one can stop the stack in the child, so that the hook is not called at all. From
  * open_session on, every child therefore starts without the effective CAP_SETUID, which the hook gives back:
  * without it, sshd's attempt to become the user fails, which is fatal to the child.
+ *
+ * join: su, sudo, cron and the like fork a child that nobody tells us of. The process that opens the session
+ * enters itself, before it does.
+ *
+ * shell: login(1) wants to own its terminal, on the host, and runs nothing but the user's shell. That is
+ * nsinit-shell, which finds the session open.
  */
 #include "../libcore/nsinit.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
@@ -41,8 +51,15 @@ struct arguments {
 
 struct login {
 	pid_t owner; /* the process that opened the session */
+	enum nsi_service_mode mode;
 	struct nsi_session *session;
 	char user[256];
+};
+
+struct verdict {
+	struct nsi_user user;
+	struct nsi_decision decision;
+	enum nsi_service_mode mode;
 };
 
 /* Whether forked children are kept from becoming a user. Global, since atfork handlers have no argument. */
@@ -84,6 +101,16 @@ static bool parse_arguments(pam_handle_t *pamh, int argc, const char **argv, str
 		}
 	}
 	return true;
+}
+
+static int fail(struct nsi_error *err, int code, const char *reason, const char *cause)
+{
+	*err = (struct nsi_error){.code = code};
+	snprintf(err->reason, sizeof(err->reason), "%s", reason);
+	snprintf(err->step, sizeof(err->step), "opening");
+	snprintf(err->object, sizeof(err->object), "the session");
+	snprintf(err->cause, sizeof(err->cause), "%s", cause);
+	return -code;
 }
 
 /* The whole chain to the log, one sentence to the user. */
@@ -136,109 +163,133 @@ static int export_environment(pam_handle_t *pamh, const struct nsi_session *sess
 	return PAM_SUCCESS;
 }
 
-/*
- * Only a service that is known to call setcred in the child it forks can be let in: any other would go on
- * with a process on the host.
- */
-static bool service_joins(pam_handle_t *pamh, const char *user)
+/* Whether the second call of setcred, in which sshd's child joins, will come. */
+static int check_split(pam_handle_t *pamh, struct nsi_error *err)
 {
-	const void *hooked = NULL, *service = NULL;
+	const void *hooked = NULL;
 
-	pam_get_item(pamh, PAM_SERVICE, &service);
-	if (!service || strcmp(service, "sshd") != 0) {
-		pam_syslog(pamh, LOG_ERR,
-			"reason=service user=%s refused: service \"%s\" gives no place to join from", user,
-			service ? (const char *)service : "?");
-		return false;
-	}
-	if (pam_get_data(pamh, DATA_HOOKED, &hooked) != PAM_SUCCESS) {
-		pam_syslog(pamh, LOG_ERR,
-			"reason=setup user=%s refused: the line \"auth optional pam_nsinit.so\" is missing "
-			"in "
-			"/etc/pam.d/sshd",
-			user);
-		return false;
-	}
-	return true;
+	if (pam_get_data(pamh, DATA_HOOKED, &hooked) == PAM_SUCCESS)
+		return 0;
+	return fail(err, EINVAL, "setup",
+		"the line \"auth optional pam_nsinit.so\" is missing in the service's file");
 }
 
-static int open_container(
-	pam_handle_t *pamh, int flags, const struct nsi_user *user, const struct nsi_decision *decision)
+static int check_shell(
+	const struct nsi_user *user, const struct nsi_decision *decision, struct nsi_error *err)
+{
+	if (strcmp(user->shell, NSINIT_SHELL) != 0)
+		return fail(err, EPERM, "service",
+			"this service only starts the login shell, which is not " NSINIT_SHELL);
+	if (decision->userns == NSI_USERNS_OFF)
+		return fail(
+			err, EPERM, "service", "userns = \"off\", but nsinit-shell needs a user namespace");
+	return 0;
+}
+
+/* The session is open and counted; now the way in that the service has. */
+static int bring_in(pam_handle_t *pamh, struct login *login, struct nsi_error *err)
+{
+	switch (login->mode) {
+	case NSI_SERVICE_SPLIT:
+		if (nsi_session_terminal(login->session, err) < 0)
+			return -1;
+		return guard_forks() == PAM_SUCCESS ? 0 : fail(err, ENOMEM, "internal", "no memory");
+	case NSI_SERVICE_JOIN:
+		/* The log line first: inside there is nobody to tell. */
+		pam_syslog(pamh, LOG_INFO, "user=%s enters its container", login->user);
+		return nsi_session_enter(login->session, err);
+	case NSI_SERVICE_SHELL:
+	case NSI_SERVICE_DENY:
+		break;
+	}
+	return 0;
+}
+
+static int open_container(pam_handle_t *pamh, int flags, const struct verdict *v)
 {
 	struct login *login = calloc(1, sizeof(*login));
 	struct nsi_error err = {0};
+	int r = 0;
 
 	if (!login)
 		return PAM_BUF_ERR;
 	login->owner = getpid();
-	strcpy(login->user, user->name);
-	if (nsi_session_open(user, decision, &login->session, &err) < 0 ||
-		nsi_session_terminal(login->session, &err) < 0) {
-		nsi_session_close(login->session);
-		free(login);
-		return refuse(pamh, flags, user->name, &err);
-	}
-	if (export_environment(pamh, login->session) != PAM_SUCCESS || guard_forks() != PAM_SUCCESS ||
-		pam_set_data(pamh, DATA_SESSION, login, forget_login) != PAM_SUCCESS) {
+	login->mode = v->mode;
+	strcpy(login->user, v->user.name);
+	if (v->mode == NSI_SERVICE_SPLIT)
+		r = check_split(pamh, &err);
+	if (v->mode == NSI_SERVICE_SHELL)
+		r = check_shell(&v->user, &v->decision, &err);
+	if (r == 0)
+		r = nsi_session_open(&v->user, &v->decision, &login->session, &err);
+	if (r == 0)
+		r = bring_in(pamh, login, &err);
+	if (r == 0 && (export_environment(pamh, login->session) != PAM_SUCCESS ||
+			      pam_set_data(pamh, DATA_SESSION, login, forget_login) != PAM_SUCCESS))
+		r = fail(&err, ENOMEM, "internal", "no memory");
+	if (r < 0) {
 		guarded = false;
 		nsi_session_close(login->session);
 		free(login);
-		return PAM_SESSION_ERR;
+		return refuse(pamh, flags, v->user.name, &err);
 	}
-	pam_syslog(pamh, LOG_INFO, "user=%s rule=%d rootfs=%s session opened", user->name, decision->line,
-		decision->rootfs);
+	pam_syslog(pamh, LOG_INFO, "user=%s rule=%d rootfs=%s session opened", v->user.name, v->decision.line,
+		v->decision.rootfs);
 	return PAM_SUCCESS;
 }
 
-static int decide(const char *path, const char *name, struct nsi_user *user, struct nsi_decision *decision,
-	struct nsi_error *err)
+static int decide(
+	const char *path, const char *name, const char *service, struct verdict *v, struct nsi_error *err)
 {
 	struct nsi_policy *policy = NULL;
 	int r = nsi_policy_load(path, &policy, err);
 
 	if (r == 0)
-		r = nsi_user_lookup(name, user, err);
+		r = nsi_user_lookup(name, &v->user, err);
 	if (r == 0)
-		r = nsi_policy_decide(policy, user, decision, err);
+		r = nsi_policy_decide(policy, &v->user, &v->decision, err);
+	if (r == 0)
+		v->mode = nsi_policy_service(policy, service);
 	nsi_policy_free(policy);
 	return r;
 }
 
+static int deny(pam_handle_t *pamh, int flags, const struct verdict *v, const char *service)
+{
+	bool by_rule = v->decision.verdict == NSI_DENY;
+
+	pam_syslog(pamh, LOG_NOTICE, "reason=%s user=%s rule=%d service=%s refused by the policy",
+		by_rule ? "denied" : "service", v->user.name, v->decision.line, service);
+	if (!(flags & PAM_SILENT))
+		pam_error(pamh, "%s",
+			by_rule ? v->decision.text : "This service does not lead into your container.");
+	return PAM_SESSION_ERR;
+}
+
 EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
+	const void *service = NULL;
 	const char *name = NULL;
-	struct nsi_decision decision;
 	struct nsi_error err = {0};
 	struct arguments args;
-	struct nsi_user user;
+	struct verdict v;
 
 	if (!parse_arguments(pamh, argc, argv, &args))
 		return PAM_SESSION_ERR;
 	if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name || !*name)
 		return PAM_SESSION_ERR;
-	if (decide(args.policy, name, &user, &decision, &err) < 0)
+	if (pam_get_item(pamh, PAM_SERVICE, &service) != PAM_SUCCESS || !service)
+		return PAM_SESSION_ERR;
+	if (decide(args.policy, name, service, &v, &err) < 0)
 		return refuse(pamh, flags, name, &err);
 	if (args.debug)
-		pam_syslog(pamh, LOG_DEBUG, "user=%s rule=%d verdict=%d", name, decision.line,
-			(int)decision.verdict);
-	switch (decision.verdict) {
-	case NSI_STAY:
+		pam_syslog(pamh, LOG_DEBUG, "user=%s rule=%d verdict=%d mode=%d", name, v.decision.line,
+			(int)v.decision.verdict, (int)v.mode);
+	if (v.decision.verdict == NSI_STAY)
 		return PAM_IGNORE;
-	case NSI_DENY:
-		pam_syslog(pamh, LOG_NOTICE, "reason=denied user=%s rule=%d refused by the policy", name,
-			decision.line);
-		if (!(flags & PAM_SILENT))
-			pam_error(pamh, "%s", decision.text);
-		return PAM_SESSION_ERR;
-	case NSI_CONTAINER:
-		break;
-	}
-	if (!service_joins(pamh, name)) {
-		if (!(flags & PAM_SILENT))
-			pam_error(pamh, "You can log in here by ssh only.");
-		return PAM_SESSION_ERR;
-	}
-	return open_container(pamh, flags, &user, &decision);
+	if (v.decision.verdict == NSI_DENY || v.mode == NSI_SERVICE_DENY)
+		return deny(pamh, flags, &v, service);
+	return open_container(pamh, flags, &v);
 }
 
 EXPORT int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
@@ -291,7 +342,7 @@ EXPORT int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **
 										     : PAM_CRED_ERR;
 	}
 	const struct login *login = data;
-	if (login->owner == getpid())
+	if (login->mode != NSI_SERVICE_SPLIT || login->owner == getpid())
 		return PAM_IGNORE;
 	join_or_end(pamh, (struct login *)(uintptr_t)login);
 	/* Runs forget_login() for this process: no descriptor of the host stays open in it. */

@@ -57,6 +57,13 @@ int nsi_confine(const struct nsi_confinement *c, struct nsi_error *err)
 	return 0;
 }
 
+int nsi_hide_process(struct nsi_error *err)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return nsi_fail(err, errno, "hiding", "this process", NULL);
+	return 0;
+}
+
 int nsi_filter_groups(const struct nsi_confinement *c, struct nsi_error *err)
 {
 	gid_t groups[1024];

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { OVERFLOW_GID = 65534 }; /* what an unmapped gid looks like, user_namespaces(7) */
+
 int nsi_enter(int pidfd, uint64_t namespaces, struct nsi_error *err)
 {
 	if (setns(pidfd, (int)namespaces) < 0)
@@ -17,8 +19,9 @@ int nsi_enter(int pidfd, uint64_t namespaces, struct nsi_error *err)
 	if (!(namespaces & CLONE_NEWUSER))
 		return 0;
 	/* The kernel clears capabilities at setuid only for one who leaves the namespace's own uid 0: without
-	 * this, whoever drops privileges next would keep them. */
-	if (nsi_setresgid(0) < 0 || nsi_setresuid(0) < 0)
+	 * this, whoever drops privileges next would keep them. A gid of the user's stays: sudo has set it
+	 * already, and does not again. */
+	if ((getegid() == OVERFLOW_GID && nsi_setresgid(0) < 0) || nsi_setresuid(0) < 0)
 		return nsi_fail(err, errno, "becoming root of", "the user namespace", NULL);
 	return 0;
 }

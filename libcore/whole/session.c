@@ -2,12 +2,15 @@
 #include "../act/confine.h"
 #include "../act/mount.h"
 #include "../act/ns.h"
+#include "../act/nss.h"
+#include "../act/seccomp.h"
 #include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "../base/io.h"
 #include "control.h"
 #include "ensure.h"
 
+#include <limits.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -83,6 +86,38 @@ int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 	if (r == 0)
 		r = nsi_confine_shared(&s->confine, err);
 	return r < 0 ? nsi_error_reason(err, "join") : 0;
+}
+
+int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
+{
+	char cwd[PATH_MAX];
+	bool kept = getcwd(cwd, sizeof(cwd)) != NULL;
+	int r = 0;
+
+	if (!(s->confine.namespaces & CLONE_NEWUSER))
+		r = nsi_failf(err, EPERM, "entering", "the container",
+			"remove userns = \"off\" from the rule",
+			"a privileged process may do so only with a user namespace");
+	if (r == 0)
+		r = nsi_pin_names(err);
+	if (r == 0)
+		r = nsi_deny_terminal_input(err);
+	if (r == 0)
+		r = nsi_filter_groups(&s->confine, err);
+	if (r == 0)
+		r = nsi_enter(s->pid1, s->confine.namespaces, err);
+	if (r == 0)
+		r = nsi_confine_shared(&s->confine, err);
+	if (r == 0)
+		r = nsi_hide_process(err);
+	if (r < 0)
+		return nsi_error_reason(err, "join");
+	/* Where the caller was, if the container has such a place. */
+	if (kept)
+		(void)!chdir(cwd);
+	close(nsi_take_fd(&s->pid1));
+	close(nsi_take_fd(&s->terminals));
+	return 0;
 }
 
 const char *nsi_session_env(const struct nsi_session *s, size_t i)
