@@ -62,6 +62,25 @@ class Services(unittest.TestCase):
         return t
 
 
+def hostile_name_services(test):
+    """The image's nsswitch.conf asks for a library of its own, which leaves word when it is loaded."""
+    write('/tmp/evil.c', '#include <stdio.h>\n#include <unistd.h>\n__attribute__((constructor)) static void f(void)'
+                         '{ FILE *o = fopen("/tmp/loaded", "a"); if (o) { fprintf(o, "%d\\n", (int)getuid()); fclose(o); } }\n')
+    run(['gcc', '-shared', '-fPIC', '-o', f'{ROOT}/usr/lib/libnss_evil.so.2', '/tmp/evil.c'])
+    multiarch = os.path.basename(glob.glob('/usr/lib/*-linux-gnu*')[0])
+    os.makedirs(f'{ROOT}/usr/lib/{multiarch}', exist_ok=True)
+    run(['cp', f'{ROOT}/usr/lib/libnss_evil.so.2', f'{ROOT}/usr/lib/{multiarch}/'])
+    write(f'{ROOT}/etc/nsswitch.conf', ''.join(f'{db}: evil files\n' for db in (
+        'passwd', 'group', 'shadow', 'gshadow', 'hosts', 'services', 'netgroup')) + 'initgroups: evil\n')
+    test.addCleanup(os.unlink, f'{ROOT}/etc/nsswitch.conf')
+    # The control: a program of the container does load it.
+    write('/tmp/lookup.c', '#include <pwd.h>\nint main(void) { getpwnam("x"); return 0; }\n')
+    run(['gcc', '-o', f'{ROOT}/usr/bin/lookup', '/tmp/lookup.c'])
+    run(['su', 'alice', '-c', '/usr/bin/lookup'])
+    test.assertTrue(os.path.exists(f'{ROOT}/tmp/loaded'))
+    os.unlink(f'{ROOT}/tmp/loaded')
+
+
 class Su(Services):
     def test_commands(self):
         for _ in self.both_shells():
@@ -151,6 +170,12 @@ int main(void) { for (const char *p = "pushed"; *p; p++) if (ioctl(0, TIOCSTI, p
         self.assertFalse(os.path.exists(MARK))
         until(lambda: 'may do so only with a user namespace' in host.log_text(), 'the reason in the log')
 
+    def test_hostile_name_services_of_the_image_are_not_loaded(self):
+        hostile_name_services(self)
+        for command in ('su alice -c', 'su -P - alice -c', 'sudo -u alice /bin/sh -c', 'runuser -l alice -c'):
+            self.assertEqual(run([*command.split(), WHERE], stdin=subprocess.DEVNULL).stdout.replace('\r', ''), INSIDE)
+        self.assertFalse(os.path.exists(f'{ROOT}/tmp/loaded'), 'the library was loaded')
+
     def test_services_of_the_policy(self):
         self.set_policy(extra='services: { su = "deny"; };')
         self.addCleanup(self.set_policy)
@@ -158,26 +183,6 @@ int main(void) { for (const char *p = "pushed"; *p; p++) if (ioctl(0, TIOCSTI, p
         self.assertNotEqual(done.returncode, 0)
         self.assertIn('This service does not lead into your container.', done.stdout + done.stderr)
         self.assertFalse(os.path.exists(MARK))
-
-    def test_hostile_name_services_of_the_image_are_not_loaded(self):
-        """The image's nsswitch.conf asks for a library of its own; su looks names up after it has entered."""
-        write('/tmp/evil.c', '#include <stdio.h>\n#include <unistd.h>\n__attribute__((constructor)) static void f(void)'
-                             '{ FILE *o = fopen("/tmp/loaded", "a"); if (o) { fprintf(o, "%d\\n", (int)getuid()); fclose(o); } }\n')
-        run(['gcc', '-shared', '-fPIC', '-o', f'{ROOT}/usr/lib/libnss_evil.so.2', '/tmp/evil.c'])
-        multiarch = os.path.basename(glob.glob('/usr/lib/*-linux-gnu*')[0])
-        os.makedirs(f'{ROOT}/usr/lib/{multiarch}', exist_ok=True)
-        run(['cp', f'{ROOT}/usr/lib/libnss_evil.so.2', f'{ROOT}/usr/lib/{multiarch}/'])
-        write(f'{ROOT}/etc/nsswitch.conf', 'passwd: evil files\ngroup: evil files\nshadow: evil files\ninitgroups: evil\n'
-                                           'hosts: evil files\n')
-        self.addCleanup(os.unlink, f'{ROOT}/etc/nsswitch.conf')
-        for command in ('su alice -c', 'su -P - alice -c', 'sudo -u alice /bin/sh -c', 'runuser -l alice -c'):
-            self.assertEqual(run([*command.split(), WHERE], stdin=subprocess.DEVNULL).stdout.replace('\r', ''), INSIDE)
-        self.assertFalse(os.path.exists(f'{ROOT}/tmp/loaded'), 'the library was loaded')
-        # The control: a program of the container does load it.
-        write('/tmp/lookup.c', '#include <pwd.h>\nint main(void) { getpwnam("x"); return 0; }\n')
-        run(['gcc', '-o', f'{ROOT}/usr/bin/lookup', '/tmp/lookup.c'])
-        run(['su', 'alice', '-c', '/usr/bin/lookup'])
-        self.assertTrue(os.path.exists(f'{ROOT}/tmp/loaded'))
 
 
 class Sudo(Services):
@@ -230,31 +235,25 @@ class Login(Services):
 
 class Timed(Services):
     def test_cron(self):
-        for shell in self.both_shells():
-            out = f'{ROOT}/tmp/by-cron'
+        outs = [f'{ROOT}/tmp/by-cron', f'{ROOT}/tmp/by-cron-shell']
+        for out in outs:
             if os.path.exists(out):
                 os.unlink(out)
-            crontab = f'SHELL={shell}\n' if shell == SHELL else ''
-            write('/tmp/crontab', f'{crontab}* * * * * ({WHERE}) > /tmp/by-cron; touch {MARK}; sleep 1\n')
-            run(['crontab', '-u', 'alice', '/tmp/crontab'])
-            done = until(lambda: self.cron_once(out), 'the job', 75)
-            run(['crontab', '-u', 'alice', '-r'])
-            self.assertEqual(done, INSIDE)
-            self.assertFalse(os.path.exists(MARK))
-            self.assertTrue(os.path.exists(f'{ROOT}{MARK}'))
-            os.unlink(f'{ROOT}{MARK}')
-            wait_nothing_left()
-
-    @staticmethod
-    def cron_once(out):
-        """cron looks at whole minutes: its clock is turned forward for it alone."""
-        cron = subprocess.Popen(['cron', '-f'])
-        try:
-            return until(lambda: os.path.exists(out) and open(out).read().count('\n') == 3 and open(out).read(),
+        hostile_name_services(self)  # cron looks the user's groups up after it has entered
+        job = f'* * * * * ({WHERE}) > /tmp/%s; touch {MARK}\n'
+        write('/tmp/crontab', job % 'by-cron' + f'SHELL={SHELL}\n' + job % 'by-cron-shell')
+        run(['crontab', '-u', 'alice', '/tmp/crontab'])
+        self.addCleanup(run, ['crontab', '-u', 'alice', '-r'])
+        cron = subprocess.Popen(['cron', '-f'])  # it looks at whole minutes
+        self.addCleanup(cron.wait)
+        self.addCleanup(cron.terminate)
+        for out in outs:
+            done = until(lambda: os.path.exists(out) and open(out).read().count('\n') == 3 and open(out).read(),
                          'output of the job', 70)
-        finally:
-            cron.terminate()
-            cron.wait()
+            self.assertEqual(done, INSIDE)
+        until(lambda: os.path.exists(f'{ROOT}{MARK}'), 'the mark inside')
+        self.assertFalse(os.path.exists(MARK))
+        self.assertFalse(os.path.exists(f'{ROOT}/tmp/loaded'), 'the library was loaded')
 
     def test_at(self):
         os.makedirs('/var/spool/cron/atjobs', exist_ok=True)
