@@ -24,6 +24,7 @@ struct server {
 	const int *lifetime;
 	struct session *sessions;
 	int counted;
+	struct loop_timer end; /* the end of an empty container */
 };
 
 static void accept_waiting(struct loop *loop, int fd, void *data);
@@ -44,7 +45,7 @@ static void grace_is_over(struct loop *loop, int fd, void *data)
 	accept_waiting(loop, server->c->listen, server);
 	for (struct session *s = server->sessions; s; s = s->next)
 		if (s->leader < 0)
-			return loop_timer(loop, 50, grace_is_over, server);
+			return loop_timer_set(loop, &server->end, 50, grace_is_over, server);
 	if (server->counted == 0)
 		server_end(server);
 }
@@ -54,9 +55,9 @@ static void counted_changed(struct server *server)
 	if (!server->lifetime || *server->lifetime == NSI_LIFETIME_FOREVER)
 		return;
 	if (server->counted > 0)
-		loop_timer(server->loop, -1, NULL, NULL);
+		loop_timer_cancel(server->loop, &server->end);
 	else
-		loop_timer(server->loop, *server->lifetime * 1000LL, grace_is_over, server);
+		loop_timer_set(server->loop, &server->end, *server->lifetime * 1000LL, grace_is_over, server);
 }
 
 /* ------------------------------------------------------------------ sessions */
