@@ -7,8 +7,11 @@
 #include "../libcore/whole/control.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+
+enum { HANGUP_MS = 5000 }; /* between the hangup at max_age and the end */
 
 struct session {
 	struct server *server;
@@ -16,24 +19,37 @@ struct session {
 	int sock;
 	int leader; /* pidfd of the process whose session it is; -1: not counted yet */
 	int child;  /* pidfd of the one that joined for it, or -1 */
+	bool login; /* let in, as one of max_sessions */
 };
 
 struct server {
 	struct loop *loop;
 	struct container *c;
-	const int *lifetime;
+	const struct nsi_decision *decision; /* NULL: the container of a command */
 	struct session *sessions;
 	int counted;
 	struct loop_timer end; /* the end of an empty container */
+	struct loop_timer age; /* max_age, and then the hangup's end */
+	long long busy;        /* ms of loop_now() at which there was last a session or a process */
+	long long hangup_end;  /* ms of loop_now(); 0: max_age is not reached */
+	const char *why;
 };
 
 static void accept_waiting(struct loop *loop, int fd, void *data);
+static void session_end(struct session *s);
 
 /* ------------------------------------------------------------------ lifetime */
 
-void server_end(struct server *server)
+void server_end(struct server *server, const char *why)
 {
+	if (!server->why)
+		server->why = why;
 	loop_stop(server->loop);
+}
+
+const char *server_why(const struct server *server)
+{
+	return server->why;
 }
 
 static void grace_is_over(struct loop *loop, int fd, void *data)
@@ -47,17 +63,75 @@ static void grace_is_over(struct loop *loop, int fd, void *data)
 		if (s->leader < 0)
 			return loop_timer_set(loop, &server->end, 50, grace_is_over, server);
 	if (server->counted == 0)
-		server_end(server);
+		server_end(server, "no session is left");
+}
+
+/*
+ * With "linger", as long as there is no session. Nothing tells of the last process's end: its parent may be
+ * pid 1, or outside, where sshd was. So this looks again and again, the less often the longer `idle` is.
+ */
+static void look_inside(struct loop *loop, int fd, void *data)
+{
+	struct server *server = data;
+	long long now = loop_now(), idle = server->decision->idle * 1000LL, next = idle / 10;
+
+	(void)fd;
+	if (container_signal(server->c, 0) != 0)
+		server->busy = now;
+	long long left = server->busy + idle - now;
+	if (left <= 0)
+		return grace_is_over(loop, -1, server);
+	next = next < 200 ? 200 : next > 5000 ? 5000 : next;
+	loop_timer_set(loop, &server->end, left < next ? left : next, look_inside, server);
 }
 
 static void counted_changed(struct server *server)
 {
-	if (!server->lifetime || *server->lifetime == NSI_LIFETIME_FOREVER)
+	if (!server->decision || server->hangup_end)
 		return;
 	if (server->counted > 0)
-		loop_timer_cancel(server->loop, &server->end);
+		return loop_timer_cancel(server->loop, &server->end);
+	int lifetime = server->decision->lifetime;
+	server->busy = loop_now();
+	if (lifetime == NSI_LIFETIME_LINGER)
+		loop_timer_set(server->loop, &server->end, 0, look_inside, server);
+	else if (lifetime != NSI_LIFETIME_FOREVER)
+		loop_timer_set(server->loop, &server->end, lifetime * 1000LL, grace_is_over, server);
+}
+
+static void await_hangup(struct loop *loop, int fd, void *data)
+{
+	struct server *server = data;
+
+	(void)fd;
+	if ((server->counted == 0 && container_signal(server->c, 0) == 0) || loop_now() >= server->hangup_end)
+		server_end(server, "max_age is reached");
 	else
-		loop_timer_set(server->loop, &server->end, *server->lifetime * 1000LL, grace_is_over, server);
+		loop_timer_set(loop, &server->age, 100, await_hangup, server);
+}
+
+/*
+ * max_age: hang up what runs, so that shells and editors can save, and end soon whatever is left. Without the
+ * control socket a new login waits for this container's end and has the next one started.
+ */
+static void hang_up(struct loop *loop, int fd, void *data)
+{
+	struct server *server = data;
+	struct session *s = server->sessions;
+
+	server->hangup_end = loop_now() + HANGUP_MS;
+	loop_timer_cancel(loop, &server->end);
+	loop_forget(loop, server->c->listen);
+	close(nsi_take_fd(&server->c->listen));
+	while (s) {
+		struct session *next = s->next;
+
+		if (s->leader < 0)
+			session_end(s);
+		s = next;
+	}
+	container_signal(server->c, SIGHUP);
+	await_hangup(loop, fd, server);
 }
 
 /* ------------------------------------------------------------------ sessions */
@@ -119,11 +193,27 @@ static void answer(struct session *s, const int *fds, int n_fds)
 	free(reply);
 }
 
+static int logins(const struct server *server)
+{
+	int n = 0;
+
+	for (const struct session *s = server->sessions; s; s = s->next)
+		n += s->login;
+	return n;
+}
+
 static int check_login(const struct server *server, uid_t uid, struct nsi_error *err)
 {
 	const struct nsi_confinement *confine = &server->c->plan->confine;
+	int max = server->decision ? server->decision->max_sessions : 0;
 
-	if (!server->lifetime)
+	if (max > 0 && logins(server) >= max) {
+		nsi_failf(err, EUSERS, "opening a session in", server->c->id, NULL,
+			"max_sessions = %d are open", max);
+		return nsi_error_reason(err, "sessions");
+	}
+
+	if (!server->decision)
 		nsi_failf(err, EBUSY, "opening a session in", server->c->id, "end that command first",
 			"the container is in use by nsinit exec, which does not confine it for logins");
 	else if ((confine->namespaces & CLONE_NEWUSER) &&
@@ -155,6 +245,7 @@ static void serve_login(struct session *s, uid_t uid)
 	struct nsi_error err = {0};
 	int r = check_login(s->server, uid, &err);
 
+	s->login = r == 0;
 	if (r == 0)
 		r = nsi_borrow_terminals(pid1->pidfd, pid1->devpts, &terminals, &err);
 	if (r < 0)
@@ -242,21 +333,23 @@ static void accept_waiting(struct loop *loop, int fd, void *data)
 static void pid1_ended(struct loop *loop, int fd, void *data)
 {
 	loop_forget(loop, fd);
-	server_end(data);
+	server_end(data, "pid 1 has ended");
 }
 
-struct server *server_new(struct loop *loop, struct container *c, const int *lifetime)
+struct server *server_new(struct loop *loop, struct container *c, const struct nsi_decision *decision)
 {
 	struct server *server = calloc(1, sizeof(*server));
 
 	if (!server)
 		return NULL;
-	*server = (struct server){.loop = loop, .c = c, .lifetime = lifetime};
+	*server = (struct server){.loop = loop, .c = c, .decision = decision};
 	if (!loop_watch(loop, c->listen, POLLIN, accept_waiting, server) ||
 		!loop_watch(loop, c->pid1.pidfd, POLLIN, pid1_ended, server)) {
 		free(server);
 		return NULL;
 	}
+	if (decision && decision->max_age > 0)
+		loop_timer_set(loop, &server->age, decision->max_age * 1000LL, hang_up, server);
 	return server;
 }
 
@@ -264,7 +357,7 @@ void server_free(struct server *server)
 {
 	if (!server)
 		return;
-	server->lifetime = NULL;
+	server->decision = NULL;
 	while (server->sessions) {
 		struct session *s = server->sessions;
 

@@ -65,8 +65,11 @@ static int refuse(pam_handle_t *pamh, int flags, const char *user, const struct 
 	pam_syslog(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err->reason[0] ? err->reason : "internal",
 		user, nsi_error_text(err, text, sizeof(text)));
 	if (!(flags & PAM_SILENT))
-		pam_error(pamh,
-			"Your container could not be opened; the administrator finds the reason in the log.");
+		pam_error(pamh, "%s",
+			strcmp(err->reason, "sessions") == 0
+				? "You have too many sessions open: end one first."
+				: "Your container could not be opened; the administrator finds the reason in "
+				  "the log.");
 	return PAM_SESSION_ERR;
 }
 
