@@ -60,6 +60,9 @@ struct nsi_user {
 /* Look `name` up by NSS. -ENOENT: no such user. Unprivileged; may load NSS modules into this process. */
 int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err);
 
+/* 1: the user is a member of the group, 0: not, or there is no such group. */
+int nsi_user_in_group(const struct nsi_user *user, const char *group, struct nsi_error *err);
+
 struct nsi_policy;
 
 /* Parse the policy. The file and every directory above it must be root's and writable by nobody else. */
@@ -142,6 +145,18 @@ void nsi_session_close(struct nsi_session *session);
 
 /* Only drop this process's hold on it (descriptors, memory), as a forked copy must. */
 void nsi_session_free(struct nsi_session *session);
+
+/*
+ * Out of trouble: for some time, at most NSI_DISABLE_MAX seconds, every login is the host's. It ends by
+ * itself, with the boot, or by nsi_enable(). `who` is written down for people. These need root.
+ */
+enum { NSI_DISABLE_MAX = 24 * 3600 };
+int nsi_disable(unsigned seconds, const char *who, struct nsi_error *err);
+/* -ENOENT: it was not disabled. */
+int nsi_enable(struct nsi_error *err);
+/* For how many seconds it still holds, rounded up; 0: it does not. Whatever is wrong with the file means 0.
+ */
+unsigned nsi_disabled_seconds(void);
 
 #pragma GCC visibility pop
 
