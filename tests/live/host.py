@@ -186,10 +186,10 @@ class Host:
         run(['chown', '-R', f'{name}:', ssh])
 
     @staticmethod
-    def pam(auth='auth optional pam_nsinit.so'):
+    def pam(auth='auth optional pam_nsinit.so', session='session required pam_nsinit.so'):
         write('/etc/pam.d/sshd', '\n'.join([
             'auth required pam_unix.so', auth, 'account required pam_unix.so', 'session required pam_loginuid.so',
-            'session required pam_limits.so', 'session required pam_unix.so', 'session required pam_nsinit.so', '']))
+            'session required pam_limits.so', 'session required pam_unix.so', session, '']))
 
     def start_sshd(self):
         write('/root/sshd_config', '\n'.join([
