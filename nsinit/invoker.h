@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The administrator's name: what sudo says, or else the login uid's. False: it is root, or nobody can tell. */
+/* The administrator's name: what sudo says, or else the login uid's. False: it is root, or nobody can tell.
+ */
 bool invoker_name(char *name, size_t size);
 
 /* For the log: "sudo_user=alice loginuid=1001", printable. Returns `buf`. */

@@ -35,8 +35,8 @@ int nsi_disable(unsigned seconds, const char *who, struct nsi_error *err)
 	int len = snprintf(text, sizeof(text), "nsinit-disabled 1\nboot %s\nuntil %llu\nby %.200s\n", boot,
 		seconds_since_boot() + seconds, who);
 	unlink(DISABLED_FILE ".new");
-	cleanup_fd int fd = open(
-		DISABLED_FILE ".new", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	cleanup_fd int fd =
+		open(DISABLED_FILE ".new", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return nsi_fail(err, errno, "creating", DISABLED_FILE ".new", NULL);
 	r = fchmod(fd, 0600) < 0 ? -errno : nsi_write_full(fd, text, (size_t)len);

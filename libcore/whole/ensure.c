@@ -1,11 +1,29 @@
 #include "ensure.h"
 
 #include "../base/cleanup.h"
+#include "../base/io.h"
 #include "state.h"
 
+#include <fcntl.h>
 #include <poll.h>
 
 enum { ENDING_DEADLINE_MS = 10000 };
+
+int nsi_rootfs_open(const char *path, int *ret_fd, struct nsi_error *err)
+{
+	bool private = false;
+	cleanup_fd int fd = -1;
+	int r = nsi_open_trusted(path, O_PATH | O_DIRECTORY, &fd, &private, err);
+
+	if (r == 0 && !private)
+		r = nsi_failf(err, EPERM, "checking", path, "chmod 0700 its parent directory",
+			"no directory above it keeps other users out, who could run a set-uid file made "
+			"inside");
+	if (r < 0)
+		return nsi_error_reason(err, "rootfs");
+	*ret_fd = nsi_take_fd(&fd);
+	return 0;
+}
 
 bool nsi_supervisor_gone(int r)
 {

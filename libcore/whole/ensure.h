@@ -6,6 +6,9 @@
 
 enum { NSI_LOCK_DEADLINE_MS = 15000 };
 
+/* The root directory for logins: root's, and below a directory that keeps everybody else out. */
+int nsi_rootfs_open(const char *path, int *ret_fd, struct nsi_error *err);
+
 /* Whether result `r` of connecting or asking says that no supervisor answers (and not that it refused). */
 bool nsi_supervisor_gone(int r);
 

@@ -80,29 +80,13 @@ static int join_live(
 	return r;
 }
 
-static int open_rootfs(const char *path, int *ret_fd, struct nsi_error *err)
-{
-	bool private = false;
-	cleanup_fd int fd = -1;
-	int r = nsi_open_trusted(path, O_PATH | O_DIRECTORY, &fd, &private, err);
-
-	if (r == 0 && !private)
-		r = nsi_failf(err, EPERM, "checking", path, "chmod 0700 its parent directory",
-			"no directory above it keeps other users out, who could run a set-uid file made "
-			"inside");
-	if (r < 0)
-		return nsi_error_reason(err, "rootfs");
-	*ret_fd = nsi_take_fd(&fd);
-	return 0;
-}
-
 /* Fail with the supervisor's own words, or find that it is gone and start another. */
 static int ensure(const struct nsi_user *user, const struct nsi_decision *decision, struct nsi_session *s,
 	struct nsi_error *err)
 {
 	cleanup_fd int rootfd = -1, lock = -1;
 	char id[NSI_ID_SIZE];
-	int r = open_rootfs(decision->rootfs, &rootfd, err);
+	int r = nsi_rootfs_open(decision->rootfs, &rootfd, err);
 
 	if (r == 0)
 		r = nsi_container_id(rootfd, id, err);
