@@ -232,7 +232,8 @@ int cmd_activate(int argc, char **argv)
 		return NSI_EXIT_FAILED;
 	}
 	if (geteuid() != 0) {
-		nsi_failf(&err, EPERM, "running", "nsinit activate", "run it as root", "it replaces the policy");
+		nsi_failf(&err, EPERM, "running", "nsinit activate", "run it as root",
+			"it replaces the policy");
 		return report(&err);
 	}
 	return activate(argv[optind], dry, &err) < 0 ? report(&err) : 0;
