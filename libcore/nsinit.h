@@ -62,6 +62,9 @@ struct nsi_user {
 /* Look `name` up by NSS. -ENOENT: no such user. Unprivileged; may load NSS modules into this process. */
 int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err);
 
+/* 1: the user is a member of the group, 0: not, or there is no such group. */
+int nsi_user_in_group(const struct nsi_user *user, const char *group, struct nsi_error *err);
+
 struct nsi_policy;
 
 /* Parse the policy. The file and every directory above it must be root's and writable by nobody else. */
@@ -146,9 +149,10 @@ int nsi_setuid_resume(struct nsi_error *err);
 
 /*
  * Enter the container with this very process, for services that fork no child to join in (su, sudo, cron): it
- * and all its children are inside from now on, and it stays root of the user namespace. Looks names up in plain
- * files from then on, and cannot put input into terminals; keeps its working directory where there is one of
- * that name. Refused (-EPERM) without a user namespace. On failure the process must end. Single-threaded only.
+ * and all its children are inside from now on, and it stays root of the user namespace. Looks names up in
+ * plain files from then on, and cannot put input into terminals; keeps its working directory where there is
+ * one of that name. Refused (-EPERM) without a user namespace. On failure the process must end.
+ * Single-threaded only.
  */
 int nsi_session_enter(struct nsi_session *session, struct nsi_error *err);
 
@@ -160,6 +164,18 @@ void nsi_session_close(struct nsi_session *session);
 
 /* Only drop this process's hold on it (descriptors, memory), as a forked copy must. */
 void nsi_session_free(struct nsi_session *session);
+
+/*
+ * Out of trouble: for some time, at most NSI_DISABLE_MAX seconds, every login is the host's. It ends by
+ * itself, with the boot, or by nsi_enable(). `who` is written down for people. These need root.
+ */
+enum { NSI_DISABLE_MAX = 24 * 3600 };
+int nsi_disable(unsigned seconds, const char *who, struct nsi_error *err);
+/* -ENOENT: it was not disabled. */
+int nsi_enable(struct nsi_error *err);
+/* For how many seconds it still holds, rounded up; 0: it does not. Whatever is wrong with the file means 0.
+ */
+unsigned nsi_disabled_seconds(void);
 
 #pragma GCC visibility pop
 

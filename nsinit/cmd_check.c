@@ -84,6 +84,25 @@ int cmd_check(int argc, char **argv)
 	return len > 5 && strcmp(path + len - 5, ".conf") == 0 ? check_policy(path) : check_spec(path);
 }
 
+static void print_lifetime(const struct nsi_decision *d)
+{
+	printf("lifetime:  ");
+	if (d->lifetime == NSI_LIFETIME_FOREVER)
+		puts("forever");
+	else if (d->lifetime == NSI_LIFETIME_LAST_SESSION)
+		puts("last-session");
+	else if (d->lifetime == NSI_LIFETIME_LINGER)
+		printf("linger, until %d s without session and process\n", d->idle);
+	else
+		printf("%d s after the last session\n", d->lifetime);
+	if (d->max_age)
+		printf("max age:   %d s\n", d->max_age);
+	if (d->max_sessions)
+		printf("sessions:  at most %d\n", d->max_sessions);
+	if (d->shell[0])
+		printf("shell:     %s\n", d->shell);
+}
+
 static void print_decision(const char *policy, const struct nsi_user *user, const struct nsi_decision *d)
 {
 	static const char *const verdicts[] = {"stays on the host", "is refused", "lands in a container"};
@@ -99,14 +118,9 @@ static void print_decision(const char *policy, const struct nsi_user *user, cons
 		printf("told:      %s\n", d->text);
 	if (d->verdict != NSI_CONTAINER)
 		return;
-	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\nlifetime:  ",
-		d->rootfs, userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
-	if (d->lifetime == NSI_LIFETIME_FOREVER)
-		puts("forever");
-	else if (d->lifetime == NSI_LIFETIME_LAST_SESSION)
-		puts("last-session");
-	else
-		printf("%d s after the last session\n", d->lifetime);
+	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\n", d->rootfs,
+		userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
+	print_lifetime(d);
 }
 
 int cmd_explain(int argc, char **argv)

@@ -34,7 +34,7 @@ static void on_signal(struct loop *loop, int fd, void *data)
 
 	(void)loop;
 	if (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		server_end(data);
+		server_end(data, "a signal has come");
 }
 
 static int watch_signals(struct loop *loop, struct server *server)
@@ -66,10 +66,10 @@ static int start(struct container *c, int rootfd, const struct nsi_login *login,
 	return r;
 }
 
-static int serve(struct container *c, const int *lifetime)
+static int serve(struct container *c, const struct nsi_decision *decision)
 {
 	struct loop *loop = loop_new();
-	struct server *server = loop ? server_new(loop, c, lifetime) : NULL;
+	struct server *server = loop ? server_new(loop, c, decision) : NULL;
 	int signals = server ? watch_signals(loop, server) : -1;
 
 	if (signals < 0) {
@@ -79,6 +79,7 @@ static int serve(struct container *c, const int *lifetime)
 	server_adopt(server, CLIENT);
 	loop_run(loop);
 	container_end(c);
+	syslog(LOG_INFO, "container=%s rootfs=%s ended: %s", c->id, decision->rootfs, server_why(server));
 	server_free(server);
 	close(signals);
 	loop_free(loop);
@@ -88,7 +89,7 @@ static int serve(struct container *c, const int *lifetime)
 int cmd_supervise(void)
 {
 	cleanup_free struct nsi_launch_order *order = calloc(1, sizeof(*order));
-	struct container c = {.rootfd = -1, .range = -1, .listen = -1, .door = -1, .nspid = -1};
+	struct container c = {.rootfd = -1, .range = -1, .listen = -1, .door = -1, .nspid = -1, .proc = -1};
 	struct nsi_error err = {0};
 	int fds[NSI_MAX_FDS];
 
@@ -106,8 +107,7 @@ int cmd_supervise(void)
 	close(fds[1]); /* the lock: from here on the control socket answers */
 	syslog(LOG_INFO, "container=%s pid=%d user=%s rootfs=%s started", c.id, (int)c.pid1.pid,
 		order->who.user.name, order->who.decision.rootfs);
-	int status = serve(&c, &order->who.decision.lifetime);
-	syslog(LOG_INFO, "container=%s rootfs=%s ended", c.id, order->who.decision.rootfs);
+	int status = serve(&c, &order->who.decision);
 	container_free(&c);
 	return status;
 }

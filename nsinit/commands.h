@@ -7,6 +7,9 @@
 int cmd_exec(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_activate(int argc, char **argv);
+int cmd_disable(int argc, char **argv);
+int cmd_enable(int argc, char **argv);
 /* Not for people: what the library starts. */
 int cmd_supervise(void);
 

@@ -4,9 +4,11 @@
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
+#include "../libcore/base/str.h"
 #include "../libcore/process/spawn.h"
 #include "../libcore/whole/control.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -74,7 +76,8 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 	struct nsi_spec *spec = NULL;
 	int r;
 
-	*c = (struct container){.rootfd = rootfd, .range = -1, .listen = -1, .door = -1, .nspid = -1};
+	*c = (struct container){
+		.rootfd = rootfd, .range = -1, .listen = -1, .door = -1, .nspid = -1, .proc = -1};
 	c->pid1 = (struct nsi_process){.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
 	snprintf(c->veth, sizeof(c->veth), "ns%d", (int)getpid());
 	r = nsi_container_id(rootfd, c->id, err);
@@ -102,6 +105,21 @@ static int publish(struct container *c, struct nsi_error *err)
 	return r < 0 ? r : nsi_nspid_write(c->nspid, c->pid1.pid, err);
 }
 
+/*
+ * Nothing of the container runs yet: its /proc is the one that we had mounted. A container without a pid
+ * namespace has none whose members could be told.
+ */
+static int open_proc(struct container *c, struct nsi_error *err)
+{
+	char path[40];
+
+	if (!(c->plan->confine.namespaces & CLONE_NEWPID))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/root/proc", (int)c->pid1.pid);
+	c->proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return c->proc < 0 ? nsi_fail(err, errno, "opening", "the container's /proc", NULL) : 0;
+}
+
 int container_start(struct container *c, const struct nsi_exec *exec, struct nsi_error *err)
 {
 	int r = nsi_control_listen(c->id, &c->listen, err);
@@ -110,6 +128,8 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 		r = nsi_nspid_create(c->rootfd, &c->nspid, err);
 	if (r == 0)
 		r = nsi_spawn(c->plan, exec, c->rootfd, c->veth, &c->pid1, err);
+	if (r == 0)
+		r = open_proc(c, err);
 	if (r == 0)
 		r = publish(c, err);
 	if (r == 0)
@@ -128,6 +148,30 @@ static void remove_nspid(const struct container *c)
 		fstatat(c->rootfd, ".nspid", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
 		ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
 		unlinkat(c->rootfd, ".nspid", 0);
+}
+
+int container_signal(const struct container *c, int sig)
+{
+	cleanup_fd int again = c->proc < 0 ? -1 : openat(c->proc, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = again < 0 ? NULL : fdopendir(again);
+	const struct dirent *entry;
+	unsigned long long pid;
+	int n = 0;
+
+	if (!dir)
+		return -1;
+	nsi_take_fd(&again);
+	while ((entry = readdir(dir))) {
+		if (!nsi_parse_number(entry->d_name, 2, INT_MAX, &pid))
+			continue;
+		/* A process's directory stands for it as a pidfd does, pidfd_send_signal(2). */
+		cleanup_fd int process =
+			openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (process >= 0 && nsi_pidfd_send_signal(process, sig) == 0)
+			n++;
+	}
+	closedir(dir);
+	return n;
 }
 
 int container_end(struct container *c)
@@ -160,7 +204,7 @@ int container_end(struct container *c)
 void container_free(struct container *c)
 {
 	int *const fds[] = {&c->rootfd, &c->range, &c->listen, &c->door, &c->nspid, &c->pid1.pidfd,
-		&c->pid1.sync, &c->pid1.pty, &c->pid1.devpts};
+		&c->pid1.sync, &c->pid1.pty, &c->pid1.devpts, &c->proc};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)

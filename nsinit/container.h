@@ -14,6 +14,7 @@ struct container {
 	struct nsi_process pid1;
 	int range, listen, door, nspid; /* descriptors, or -1 */
 	char door_name[16];
+	int proc; /* the proc file system of its pid namespace, or -1 */
 };
 
 /* Read container.json and what else of the image the plan needs. Starts nothing. Takes over `rootfd`. */
@@ -24,6 +25,12 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
  * is undone, and *err may carry exit status 126 or 127.
  */
 int container_start(struct container *c, const struct nsi_exec *exec, struct nsi_error *err);
+
+/*
+ * Send `sig` to every process in it but pid 1, whoever its parent is; 0 only looks. How many there are. -1:
+ * it cannot be told.
+ */
+int container_signal(const struct container *c, int sig);
 
 /* Kill what is left of it, wait for pid 1, and remove every trace. Returns pid 1's wait status, -1: none. */
 int container_end(struct container *c);

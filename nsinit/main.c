@@ -18,6 +18,9 @@ static int help(FILE *out, int status)
 	      "       nsinit check [PATH]                     check a container.json, rootfs directory or "
 	      "policy\n"
 	      "       nsinit explain USER [POLICY]            what the policy decides for a user\n"
+	      "       nsinit activate [--dry-run] FILE        put a policy in force, if it locks nobody out\n"
+	      "       nsinit disable --for DURATION           every login is the host's for a while\n"
+	      "       nsinit enable                           not any more\n"
 	      "       nsinit version\n",
 		out);
 	return status;
@@ -33,6 +36,12 @@ int main(int argc, char **argv)
 		return cmd_check(argc - 1, argv + 1);
 	if (strcmp(argv[1], "explain") == 0)
 		return cmd_explain(argc - 1, argv + 1);
+	if (strcmp(argv[1], "activate") == 0)
+		return cmd_activate(argc - 1, argv + 1);
+	if (strcmp(argv[1], "disable") == 0)
+		return cmd_disable(argc - 1, argv + 1);
+	if (strcmp(argv[1], "enable") == 0)
+		return cmd_enable(argc - 1, argv + 1);
 	if (strcmp(argv[1], "supervise") == 0)
 		return cmd_supervise();
 	if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)

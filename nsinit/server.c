@@ -7,8 +7,11 @@
 #include "../libcore/whole/control.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+
+enum { HANGUP_MS = 5000 }; /* between the hangup at max_age and the end */
 
 struct session {
 	struct server *server;
@@ -17,24 +20,46 @@ struct session {
 	int leader; /* pidfd of the process whose session it is; -1: not counted yet */
 	int child;  /* pidfd of the one that joined for it, or -1 */
 	bool door;  /* an unprivileged connection: nothing that it sends is read */
-	bool login; /* opened by PAM, or by nsinitd, for a user who was let in */
+	bool login; /* let in, as one of max_sessions */
+	bool opens; /* opened by PAM: the door is open as long as it lasts */
 };
 
 struct server {
 	struct loop *loop;
 	struct container *c;
-	const int *lifetime;
+	const struct nsi_decision *decision; /* NULL: the container of a command */
 	struct session *sessions;
 	int counted;
+	struct loop_timer end; /* the end of an empty container */
+	struct loop_timer age; /* max_age, and then the hangup's end */
+	long long busy;        /* ms of loop_now() at which there was last a session or a process */
+	long long hangup_end;  /* ms of loop_now(); 0: max_age is not reached */
+	const char *why;
 };
 
 static void accept_waiting(struct loop *loop, int fd, void *data);
+static void session_end(struct session *s);
 
 /* ------------------------------------------------------------------ lifetime */
 
-void server_end(struct server *server)
+static void close_watched(struct loop *loop, int *fd)
 {
+	if (*fd < 0)
+		return;
+	loop_forget(loop, *fd);
+	close(nsi_take_fd(fd));
+}
+
+void server_end(struct server *server, const char *why)
+{
+	if (!server->why)
+		server->why = why;
 	loop_stop(server->loop);
+}
+
+const char *server_why(const struct server *server)
+{
+	return server->why;
 }
 
 static void grace_is_over(struct loop *loop, int fd, void *data)
@@ -46,30 +71,83 @@ static void grace_is_over(struct loop *loop, int fd, void *data)
 	accept_waiting(loop, server->c->listen, server);
 	for (struct session *s = server->sessions; s; s = s->next)
 		if (s->leader < 0)
-			return loop_timer(loop, 50, grace_is_over, server);
+			return loop_timer_set(loop, &server->end, 50, grace_is_over, server);
 	if (server->counted == 0)
-		server_end(server);
+		server_end(server, "no session is left");
+}
+
+/*
+ * With "linger", as long as there is no session. Nothing tells of the last process's end: its parent may be
+ * pid 1, or outside, where sshd was. So this looks again and again, the less often the longer `idle` is.
+ */
+static void look_inside(struct loop *loop, int fd, void *data)
+{
+	struct server *server = data;
+	long long now = loop_now(), idle = server->decision->idle * 1000LL, next = idle / 10;
+
+	(void)fd;
+	if (container_signal(server->c, 0) != 0)
+		server->busy = now;
+	long long left = server->busy + idle - now;
+	if (left <= 0)
+		return grace_is_over(loop, -1, server);
+	next = next < 200 ? 200 : next > 5000 ? 5000 : next;
+	loop_timer_set(loop, &server->end, left < next ? left : next, look_inside, server);
 }
 
 static void counted_changed(struct server *server)
 {
-	if (!server->lifetime || *server->lifetime == NSI_LIFETIME_FOREVER)
+	if (!server->decision || server->hangup_end)
 		return;
 	if (server->counted > 0)
-		loop_timer(server->loop, -1, NULL, NULL);
+		return loop_timer_cancel(server->loop, &server->end);
+	int lifetime = server->decision->lifetime;
+	server->busy = loop_now();
+	if (lifetime == NSI_LIFETIME_LINGER)
+		loop_timer_set(server->loop, &server->end, 0, look_inside, server);
+	else if (lifetime != NSI_LIFETIME_FOREVER)
+		loop_timer_set(server->loop, &server->end, lifetime * 1000LL, grace_is_over, server);
+}
+
+static void await_hangup(struct loop *loop, int fd, void *data)
+{
+	struct server *server = data;
+
+	(void)fd;
+	if ((server->counted == 0 && container_signal(server->c, 0) == 0) || loop_now() >= server->hangup_end)
+		server_end(server, "max_age is reached");
 	else
-		loop_timer(server->loop, *server->lifetime * 1000LL, grace_is_over, server);
+		loop_timer_set(loop, &server->age, 100, await_hangup, server);
+}
+
+/*
+ * max_age: hang up what runs, so that shells and editors can save, and end soon whatever is left. Without the
+ * control socket a new login waits for this container's end and has the next one started.
+ */
+static void hang_up(struct loop *loop, int fd, void *data)
+{
+	struct server *server = data;
+	struct session *s = server->sessions;
+
+	server->hangup_end = loop_now() + HANGUP_MS;
+	loop_timer_cancel(loop, &server->end);
+	close_watched(loop, &server->c->listen);
+	if (server->c->door >= 0) {
+		loop_forget(loop, server->c->door);
+		nsi_door_close(server->c->door_name, nsi_take_fd(&server->c->door));
+	}
+	while (s) {
+		struct session *next = s->next;
+
+		if (s->leader < 0)
+			session_end(s);
+		s = next;
+	}
+	container_signal(server->c, SIGHUP);
+	await_hangup(loop, fd, server);
 }
 
 /* ------------------------------------------------------------------ sessions */
-
-static void close_watched(struct loop *loop, int *fd)
-{
-	if (*fd < 0)
-		return;
-	loop_forget(loop, *fd);
-	close(nsi_take_fd(fd));
-}
 
 static void session_end(struct session *s)
 {
@@ -126,11 +204,20 @@ static void answer(struct session *s, bool as_login_user, const int *fds, int n_
 	free(reply);
 }
 
+static int logins(const struct server *server)
+{
+	int n = 0;
+
+	for (const struct session *s = server->sessions; s; s = s->next)
+		n += s->login;
+	return n;
+}
+
 static int check_login(const struct server *server, uid_t uid, struct nsi_error *err)
 {
 	const struct nsi_confinement *confine = &server->c->plan->confine;
 
-	if (!server->lifetime)
+	if (!server->decision)
 		nsi_failf(err, EBUSY, "opening a session in", server->c->id, "end that command first",
 			"the container is in use by nsinit exec, which does not confine it for logins");
 	else if ((confine->namespaces & CLONE_NEWUSER) &&
@@ -142,6 +229,17 @@ static int check_login(const struct server *server, uid_t uid, struct nsi_error 
 	else
 		return 0;
 	return nsi_error_reason(err, "session");
+}
+
+static int check_number(const struct server *server, struct nsi_error *err)
+{
+	int max = server->decision ? server->decision->max_sessions : 0;
+
+	if (max <= 0 || logins(server) < max)
+		return 0;
+	nsi_failf(
+		err, EUSERS, "opening a session in", server->c->id, NULL, "max_sessions = %d are open", max);
+	return nsi_error_reason(err, "sessions");
 }
 
 /* Count the session first, so that its end is noticed whatever happens next. */
@@ -163,20 +261,25 @@ static void serve_login(struct session *s, uid_t uid)
 	int r = check_login(s->server, uid, &err);
 
 	if (r == 0)
+		r = check_number(s->server, &err);
+	if (r == 0)
 		r = nsi_borrow_terminals(pid1->pidfd, pid1->devpts, &terminals, &err);
 	if (r < 0)
 		nsi_control_refuse(s->sock, &err);
 	else
 		answer(s, false, (int[]){pid1->pidfd, pid1->devpts, terminals}, NSI_REPLY_FDS);
-	s->login = r == 0;
+	s->login = s->opens = r == 0;
 }
 
+/* By the door it belongs to a login that is counted already. */
 static void serve_shell(struct session *s, uid_t uid)
 {
 	const struct nsi_process *pid1 = &s->server->c->pid1;
 	struct nsi_error err = {0};
 	int r = check_login(s->server, uid, &err);
 
+	if (r == 0 && !s->door)
+		r = check_number(s->server, &err);
 	if (r == 0 && !(s->server->c->plan->confine.namespaces & CLONE_NEWUSER)) {
 		nsi_failf(&err, EPERM, "opening a session in", s->server->c->id,
 			"remove userns = \"off\" from the rule",
@@ -187,6 +290,7 @@ static void serve_shell(struct session *s, uid_t uid)
 		nsi_control_refuse(s->sock, &err);
 	else
 		answer(s, true, (int[]){pid1->pidfd, pid1->devpts}, 2);
+	s->login = r == 0 && !s->door;
 }
 
 static void serve(struct session *s, const struct nsi_request *q, int *pidfd)
@@ -282,7 +386,7 @@ static void answer_door(struct server *server, struct session *s, int sock)
 	bool open = false;
 
 	for (const struct session *other = server->sessions; other; other = other->next)
-		open |= other->login;
+		open |= other->opens;
 	if (r == 0 && !open)
 		r = nsi_failf(&err, EAGAIN, "opening a session in", server->c->id, NULL,
 			"no login session is open");
@@ -312,22 +416,24 @@ static void accept_door(struct loop *loop, int fd, void *data)
 static void pid1_ended(struct loop *loop, int fd, void *data)
 {
 	loop_forget(loop, fd);
-	server_end(data);
+	server_end(data, "pid 1 has ended");
 }
 
-struct server *server_new(struct loop *loop, struct container *c, const int *lifetime)
+struct server *server_new(struct loop *loop, struct container *c, const struct nsi_decision *decision)
 {
 	struct server *server = calloc(1, sizeof(*server));
 
 	if (!server)
 		return NULL;
-	*server = (struct server){.loop = loop, .c = c, .lifetime = lifetime};
+	*server = (struct server){.loop = loop, .c = c, .decision = decision};
 	if (!loop_watch(loop, c->listen, POLLIN, accept_waiting, server) ||
 		(c->door >= 0 && !loop_watch(loop, c->door, POLLIN, accept_door, server)) ||
 		!loop_watch(loop, c->pid1.pidfd, POLLIN, pid1_ended, server)) {
 		free(server);
 		return NULL;
 	}
+	if (decision && decision->max_age > 0)
+		loop_timer_set(loop, &server->age, decision->max_age * 1000LL, hang_up, server);
 	return server;
 }
 
@@ -335,7 +441,7 @@ void server_free(struct server *server)
 {
 	if (!server)
 		return;
-	server->lifetime = NULL;
+	server->decision = NULL;
 	while (server->sessions) {
 		struct session *s = server->sessions;
 

@@ -9,16 +9,17 @@ struct server;
 struct session;
 
 /*
- * Serve the started container's control socket until pid 1 has ended, or until server_end(). `lifetime` is
+ * Serve the started container's control socket until pid 1 has ended, or until server_end(). `decision` is
  * the policy's for a login container; NULL for a container whose command is pid 1. The loop stops then.
  */
-struct server *server_new(struct loop *loop, struct container *c, const int *lifetime);
+struct server *server_new(struct loop *loop, struct container *c, const struct nsi_decision *decision);
 
 /* A connection that exists already. Takes it over. NULL: it could not be kept. */
 struct session *server_adopt(struct server *server, int sock);
 
-/* End the container in order. */
-void server_end(struct server *server);
+/* End the container in order. The first `why` that is given holds; it is for the log. */
+void server_end(struct server *server, const char *why);
+const char *server_why(const struct server *server);
 
 /* Ends every session: what joined from outside the container is killed. After the loop. */
 void server_free(struct server *server);

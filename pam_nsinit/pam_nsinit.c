@@ -46,6 +46,7 @@ enum { REFUSED = 254 };
 
 struct arguments {
 	const char *policy;
+	const char *exempt; /* a group that is let in where the policy cannot be loaded; NULL: nobody is */
 	bool debug;
 };
 
@@ -93,6 +94,8 @@ static bool parse_arguments(pam_handle_t *pamh, int argc, const char **argv, str
 	for (int i = 0; i < argc; i++) {
 		if (strncmp(argv[i], "policy=", 7) == 0) {
 			args->policy = argv[i] + 7;
+		} else if (strncmp(argv[i], "exempt=", 7) == 0 && argv[i][7]) {
+			args->exempt = argv[i] + 7;
 		} else if (strcmp(argv[i], "debug") == 0) {
 			args->debug = true;
 		} else {
@@ -121,8 +124,11 @@ static int refuse(pam_handle_t *pamh, int flags, const char *user, const struct 
 	pam_syslog(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err->reason[0] ? err->reason : "internal",
 		user, nsi_error_text(err, text, sizeof(text)));
 	if (!(flags & PAM_SILENT))
-		pam_error(pamh,
-			"Your container could not be opened; the administrator finds the reason in the log.");
+		pam_error(pamh, "%s",
+			strcmp(err->reason, "sessions") == 0
+				? "You have too many sessions open: end one first."
+				: "Your container could not be opened; the administrator finds the reason in "
+				  "the log.");
 	return PAM_SESSION_ERR;
 }
 
@@ -238,12 +244,40 @@ static int open_container(pam_handle_t *pamh, int flags, const struct verdict *v
 	return PAM_SUCCESS;
 }
 
-static int decide(
-	const char *path, const char *name, const char *service, struct verdict *v, struct nsi_error *err)
+/* `nsinit disable`: whoever logs in is let onto the host, and the log has it. */
+static bool disabled(pam_handle_t *pamh, const char *name)
+{
+	unsigned seconds = nsi_disabled_seconds();
+
+	if (seconds > 0)
+		pam_syslog(pamh, LOG_WARNING,
+			"reason=disabled user=%s let onto the host: nsinit is disabled for another %u s",
+			name, seconds);
+	return seconds > 0;
+}
+
+/* With exempt=GROUP, a policy that cannot be loaded keeps neither root nor the group's members out. */
+static bool exempted(pam_handle_t *pamh, const char *group, const char *name, const struct nsi_error *why)
+{
+	struct nsi_error err = {0};
+	struct nsi_user user;
+	char text[2048];
+
+	if (!group || nsi_user_lookup(name, &user, &err) < 0 ||
+		(user.uid != 0 && nsi_user_in_group(&user, group, &err) != 1))
+		return false;
+	pam_syslog(pamh, LOG_ALERT, "reason=exempt user=%s let onto the host, there is no policy: %s", name,
+		nsi_error_text(why, text, sizeof(text)));
+	return true;
+}
+
+static int decide(const char *path, const char *name, const char *service, struct verdict *v,
+	bool *ret_loaded, struct nsi_error *err)
 {
 	struct nsi_policy *policy = NULL;
 	int r = nsi_policy_load(path, &policy, err);
 
+	*ret_loaded = r == 0;
 	if (r == 0)
 		r = nsi_user_lookup(name, &v->user, err);
 	if (r == 0)
@@ -273,15 +307,21 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 	struct nsi_error err = {0};
 	struct arguments args;
 	struct verdict v;
+	bool loaded;
 
-	if (!parse_arguments(pamh, argc, argv, &args))
-		return PAM_SESSION_ERR;
 	if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name || !*name)
+		return PAM_SESSION_ERR;
+	if (disabled(pamh, name))
+		return PAM_IGNORE;
+	if (!parse_arguments(pamh, argc, argv, &args))
 		return PAM_SESSION_ERR;
 	if (pam_get_item(pamh, PAM_SERVICE, &service) != PAM_SUCCESS || !service)
 		return PAM_SESSION_ERR;
-	if (decide(args.policy, name, service, &v, &err) < 0)
+	if (decide(args.policy, name, service, &v, &loaded, &err) < 0) {
+		if (!loaded && exempted(pamh, args.exempt, name, &err))
+			return PAM_IGNORE;
 		return refuse(pamh, flags, name, &err);
+	}
 	if (args.debug)
 		pam_syslog(pamh, LOG_DEBUG, "user=%s rule=%d verdict=%d mode=%d", name, v.decision.line,
 			(int)v.decision.verdict, (int)v.mode);

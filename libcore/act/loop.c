@@ -15,11 +15,10 @@ struct loop {
 	struct watch *watches;
 	size_t n, size;
 	bool stopped;
-	long long timer; /* ms of CLOCK_MONOTONIC; 0: none */
-	struct watch timer_watch;
+	struct loop_timer *timers; /* the next one first */
 };
 
-static long long now_ms(void)
+long long loop_now(void)
 {
 	struct timespec t;
 
@@ -96,18 +95,47 @@ void loop_forget(struct loop *loop, int fd)
 			loop->fds[i] = (struct pollfd){.fd = -1};
 }
 
-void loop_timer(struct loop *loop, long long ms, loop_fn fn, void *data)
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
 {
-	loop->timer = ms < 0 ? 0 : now_ms() + ms;
-	loop->timer_watch = (struct watch){fn, data};
+	struct loop_timer **at = &loop->timers;
+
+	while (*at && *at != timer)
+		at = &(*at)->next;
+	if (*at)
+		*at = timer->next;
+}
+
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, long long ms, loop_fn fn, void *data)
+{
+	struct loop_timer **at = &loop->timers;
+
+	loop_timer_cancel(loop, timer);
+	*timer = (struct loop_timer){.at = loop_now() + ms, .fn = fn, .data = data};
+	while (*at && (*at)->at <= timer->at)
+		at = &(*at)->next;
+	timer->next = *at;
+	*at = timer;
 }
 
 static int wait_ms(const struct loop *loop)
 {
-	if (!loop->timer)
+	if (!loop->timers)
 		return -1;
-	long long left = loop->timer - now_ms();
+	long long left = loop->timers->at - loop_now();
 	return left < 0 ? 0 : left > 1000000000 ? 1000000000 : (int)left;
+}
+
+/* What is due now: a timer that its callback sets again waits for the next round. */
+static void run_timers(struct loop *loop)
+{
+	long long now = loop_now();
+
+	while (loop->timers && loop->timers->at <= now && !loop->stopped) {
+		struct loop_timer *due = loop->timers;
+
+		loop->timers = due->next;
+		due->fn(loop, -1, due->data);
+	}
 }
 
 void loop_run(struct loop *loop)
@@ -115,10 +143,7 @@ void loop_run(struct loop *loop)
 	while (!loop->stopped) {
 		int ready = poll(loop->fds, loop->n, wait_ms(loop));
 
-		if (loop->timer && now_ms() >= loop->timer) {
-			loop->timer = 0;
-			loop->timer_watch.fn(loop, -1, loop->timer_watch.data);
-		}
+		run_timers(loop);
 		/* A callback may add and forget watches: what it forgot has no events any more. */
 		for (size_t i = 0; ready > 0 && i < loop->n && !loop->stopped; i++) {
 			if (loop->fds[i].fd < 0 || !loop->fds[i].revents)

@@ -7,6 +7,14 @@
 struct loop;
 typedef void (*loop_fn)(struct loop *loop, int fd, void *data);
 
+/* A timer is its owner's memory, so that setting one cannot fail; all zero: not set. */
+struct loop_timer {
+	long long at; /* ms of loop_now() */
+	loop_fn fn;
+	void *data;
+	struct loop_timer *next;
+};
+
 struct loop *loop_new(void);
 void loop_free(struct loop *loop);
 
@@ -17,8 +25,12 @@ void loop_events(struct loop *loop, int fd, loop_fn fn, short events);
 /* Forget every watch of `fd`. To be called before it is closed. */
 void loop_forget(struct loop *loop, int fd);
 
-/* Call `fn` (with fd -1) in `ms` milliseconds; there is one timer. Negative: cancel. */
-void loop_timer(struct loop *loop, long long ms, loop_fn fn, void *data);
+/* Milliseconds of CLOCK_MONOTONIC. */
+long long loop_now(void);
+
+/* Call `fn` (with fd -1) once, in `ms` milliseconds. Setting a timer anew moves it. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, long long ms, loop_fn fn, void *data);
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
 /* Until loop_stop(). */
 void loop_run(struct loop *loop);

@@ -1,39 +1,62 @@
 /* Which rule of the policy holds for a user: the first that matches. */
+#include "../base/cleanup.h"
 #include "../base/str.h"
 #include "../parse/policy.h"
 
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static bool user_is(const char *name, const struct nsi_user *user)
+enum { MAX_GROUP_BYTES = 16 * 1024 * 1024 };
+
+static int user_is(const struct nsi_user *user, const char *name, struct nsi_error *err)
 {
+	(void)err;
 	return strcmp(name, "*") == 0 || strcmp(name, user->name) == 0;
 }
 
-static bool group_has(const char *name, const struct nsi_user *user)
+static bool is_member(const struct group *g, const struct nsi_user *user)
 {
-	char buf[16384];
-	struct group g, *found = NULL;
-
-	if (getgrnam_r(name, &g, buf, sizeof(buf), &found) != 0 || !found)
-		return false;
 	for (int i = 0; i < user->n_groups; i++)
-		if (user->groups[i] == found->gr_gid)
+		if (user->groups[i] == g->gr_gid)
+			return true;
+	/* The list of the user's groups is short, without a word, where a name service did not answer. */
+	for (char **name = g->gr_mem; *name; name++)
+		if (strcmp(*name, user->name) == 0)
 			return true;
 	return false;
 }
 
-static bool any(
-	const char **names, const struct nsi_user *user, bool (*holds)(const char *, const struct nsi_user *))
+int nsi_user_in_group(const struct nsi_user *user, const char *name, struct nsi_error *err)
 {
-	if (!names)
-		return true;
-	for (; *names; names++)
-		if (holds(*names, user))
-			return true;
-	return false;
+	struct group g, *found = NULL;
+	int r = ERANGE;
+
+	/* A group's members may be many thousands. */
+	for (size_t size = 16384; r == ERANGE && size <= MAX_GROUP_BYTES; size *= 4) {
+		cleanup_free char *buf = malloc(size);
+
+		if (!buf)
+			return nsi_fail(err, ENOMEM, "looking up group", name, NULL);
+		r = getgrnam_r(name, &g, buf, size, &found);
+		if (r == 0)
+			return found && is_member(found, user);
+	}
+	nsi_fail(err, r, "looking up group", name, "are the name services of the host in order?");
+	return nsi_error_reason(err, "group");
+}
+
+/* 1: one of them holds, or none is asked for; 0; or a negative errno value. */
+static int any(const char **names, const struct nsi_user *user,
+	int (*holds)(const struct nsi_user *, const char *, struct nsi_error *), struct nsi_error *err)
+{
+	int r = names ? 0 : 1;
+
+	for (; names && *names && r == 0; names++)
+		r = holds(user, *names, err);
+	return r;
 }
 
 static bool append(char *out, size_t size, const char *text)
@@ -90,21 +113,25 @@ int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *us
 	struct nsi_decision *ret_decision, struct nsi_error *err)
 {
 	struct nsi_decision d = {0};
-	int res = 0;
+	int res;
 
 	for (int i = 0; i < policy->n_rules; i++) {
 		const struct nsi_rule *rule = &policy->rules[i];
 
-		if (!any(rule->users, user, user_is) || !any(rule->groups, user, group_has))
+		res = any(rule->users, user, user_is, err);
+		if (res > 0)
+			res = any(rule->groups, user, nsi_user_in_group, err);
+		/* Not to know is not the same as no: that could be a login on the host. */
+		if (res < 0)
+			return res;
+		if (res == 0)
 			continue;
 		d = rule->options;
 		d.line = rule->line;
 		d.verdict = rule->stay ? NSI_STAY : NSI_DENY;
 		if (rule->deny && !expand(rule->deny, user, d.text, sizeof(d.text)))
 			snprintf(d.text, sizeof(d.text), "No container is set up for you.");
-		if (rule->rootfs)
-			res = decide_container(policy, rule, user, &d, err);
-		if (res < 0)
+		if (rule->rootfs && decide_container(policy, rule, user, &d, err) < 0)
 			return nsi_error_reason(err, "policy");
 		*ret_decision = d;
 		return 0;
@@ -131,17 +158,15 @@ enum nsi_service_mode nsi_policy_service(const struct nsi_policy *policy, const 
 	return NSI_SERVICE_DENY;
 }
 
-int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err)
+static int look_up(const char *name, struct nsi_user *ret_user, struct nsi_error *err)
 {
 	struct nsi_user user = {.n_groups = sizeof(user.groups) / sizeof(user.groups[0])};
 	struct passwd pw, *found = NULL;
 	char buf[16384];
 	int r = getpwnam_r(name, &pw, buf, sizeof(buf), &found);
 
-	if (r != 0 || !found) {
-		nsi_fail(err, r ? r : ENOENT, "looking up user", name, r ? NULL : "no such user");
-		return nsi_error_reason(err, "user");
-	}
+	if (r != 0 || !found)
+		return nsi_fail(err, r ? r : ENOENT, "looking up user", name, r ? NULL : "no such user");
 	if (!nsi_copy(user.name, sizeof(user.name), pw.pw_name) ||
 		!nsi_copy(user.home, sizeof(user.home), pw.pw_dir) ||
 		!nsi_copy(user.shell, sizeof(user.shell), pw.pw_shell))
@@ -154,4 +179,11 @@ int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_erro
 		return nsi_failf(err, E2BIG, "looking up user", name, NULL, "in more than 256 groups");
 	*ret_user = user;
 	return 0;
+}
+
+int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err)
+{
+	int r = look_up(name, ret_user, err);
+
+	return r < 0 ? nsi_error_reason(err, "user") : 0;
 }

@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BYTES = 256 * 1024 };
-
 struct reader {
 	struct nsi_policy *policy;
 	struct nsi_error *err;
@@ -330,6 +328,27 @@ static int parse(struct reader *r, const char *text, size_t len)
 	return read_top(r);
 }
 
+int nsi_policy_parse(
+	const char *path, const char *text, size_t len, struct nsi_policy **ret_policy, struct nsi_error *err)
+{
+	struct nsi_policy *policy = calloc(1, sizeof(*policy));
+	struct reader r = {.policy = policy, .err = err};
+
+	if (!policy || !(policy->config = calloc(1, sizeof(config_t)))) {
+		free(policy);
+		nsi_fail(err, ENOMEM, "reading", path, NULL);
+		return nsi_error_reason(err, "policy");
+	}
+	config_init(policy->config);
+	snprintf(policy->path, sizeof(policy->path), "%s", path);
+	if (parse(&r, text, len) < 0) {
+		nsi_policy_free(policy);
+		return nsi_error_reason(err, "policy");
+	}
+	*ret_policy = policy;
+	return 0;
+}
+
 int nsi_policy_load(const char *path, struct nsi_policy **ret_policy, struct nsi_error *err)
 {
 	cleanup_free char *text = NULL;
@@ -339,27 +358,10 @@ int nsi_policy_load(const char *path, struct nsi_policy **ret_policy, struct nsi
 
 	res = nsi_open_trusted(path, O_RDONLY, &fd, NULL, err);
 	if (res == 0)
-		res = nsi_read_fd(fd, path, MAX_BYTES, &text, &len, err);
-	if (res == 0) {
-		struct nsi_policy *policy = calloc(1, sizeof(*policy));
-		struct reader r = {.policy = policy, .err = err};
-
-		if (!policy || !(policy->config = calloc(1, sizeof(config_t)))) {
-			free(policy);
-			return nsi_fail(err, ENOMEM, "reading", path, NULL);
-		}
-		config_init(policy->config);
-
-		snprintf(policy->path, sizeof(policy->path), "%s", path);
-		res = parse(&r, text, len);
-		if (res == 0)
-			*ret_policy = policy;
-		else
-			nsi_policy_free(policy);
-	}
+		res = nsi_read_fd(fd, path, NSI_POLICY_MAX_BYTES, &text, &len, err);
 	if (res < 0)
-		nsi_error_reason(err, "policy");
-	return res;
+		return nsi_error_reason(err, "policy");
+	return nsi_policy_parse(path, text, len, ret_policy, err);
 }
 
 void nsi_policy_free(struct nsi_policy *policy)

@@ -4,6 +4,8 @@
 
 #include "../base/error.h"
 
+enum { NSI_POLICY_MAX_BYTES = 256 * 1024 };
+
 struct nsi_rule {
 	int line;
 	const char **users, **groups; /* NULL-terminated; NULL: not asked for */
@@ -26,5 +28,9 @@ struct nsi_policy {
 	struct nsi_service *services;
 	int n_services;
 };
+
+/* Parse a text of `len` bytes, whoever wrote it; `path` is for messages. */
+int nsi_policy_parse(const char *path, const char *text, size_t len, struct nsi_policy **ret_policy,
+	struct nsi_error *err);
 
 #endif

@@ -11,6 +11,22 @@
 
 enum { ENDING_DEADLINE_MS = 10000 };
 
+int nsi_rootfs_open(const char *path, int *ret_fd, struct nsi_error *err)
+{
+	bool private = false;
+	cleanup_fd int fd = -1;
+	int r = nsi_open_trusted(path, O_PATH | O_DIRECTORY, &fd, &private, err);
+
+	if (r == 0 && !private)
+		r = nsi_failf(err, EPERM, "checking", path, "chmod 0700 its parent directory",
+			"no directory above it keeps other users out, who could run a set-uid file made "
+			"inside");
+	if (r < 0)
+		return nsi_error_reason(err, "rootfs");
+	*ret_fd = nsi_take_fd(&fd);
+	return 0;
+}
+
 int nsi_make_room(const char *id, int rootfd, struct nsi_error *err)
 {
 	struct nsi_state state;
@@ -69,29 +85,13 @@ static int ask_live(const char *id, const struct nsi_question *q, int *ret_sock,
 	return r;
 }
 
-static int open_rootfs(const char *path, int *ret_fd, struct nsi_error *err)
-{
-	bool private = false;
-	cleanup_fd int fd = -1;
-	int r = nsi_open_trusted(path, O_PATH | O_DIRECTORY, &fd, &private, err);
-
-	if (r == 0 && !private)
-		r = nsi_failf(err, EPERM, "checking", path, "chmod 0700 its parent directory",
-			"no directory above it keeps other users out, who could run a set-uid file made "
-			"inside");
-	if (r < 0)
-		return nsi_error_reason(err, "rootfs");
-	*ret_fd = nsi_take_fd(&fd);
-	return 0;
-}
-
 /* Fail with the supervisor's own words, or find that it is gone and start another. */
 int nsi_ensure(const struct nsi_login *who, const struct nsi_question *q, int *ret_sock,
 	struct nsi_reply *reply, int fds[], struct nsi_error *err)
 {
 	cleanup_fd int rootfd = -1, lock = -1;
 	char id[NSI_ID_SIZE];
-	int r = open_rootfs(who->decision.rootfs, &rootfd, err);
+	int r = nsi_rootfs_open(who->decision.rootfs, &rootfd, err);
 
 	if (r == 0)
 		r = nsi_container_id(rootfd, id, err);

@@ -130,11 +130,11 @@ int nsi_open_process(pid_t pid, uint64_t start)
 	return nsi_take_fd(&fd);
 }
 
-static void boot_id(char text[40])
+void nsi_boot_id(char text[NSI_BOOT_ID_SIZE])
 {
 	cleanup_fd int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
 
-	memset(text, 0, 40);
+	memset(text, 0, NSI_BOOT_ID_SIZE);
 	if (fd >= 0 && read(fd, text, 36) != 36)
 		text[0] = '\0';
 }
@@ -151,7 +151,7 @@ int nsi_state_write(const char *id, struct nsi_state *state, struct nsi_error *e
 
 	state->magic = NSI_STATE_MAGIC;
 	state->size = sizeof(*state);
-	boot_id(state->boot_id);
+	nsi_boot_id(state->boot_id);
 	state_path(path, id, "state");
 	state_path(fresh, id, "state.new");
 	cleanup_fd int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -177,7 +177,7 @@ int nsi_state_read(const char *id, struct nsi_state *ret, struct nsi_error *err)
 	if (fd < 0)
 		return nsi_fail(err, errno, "opening", path, NULL);
 	ssize_t n = read(fd, &state, sizeof(state));
-	boot_id(current);
+	nsi_boot_id(current);
 	if (n != (ssize_t)sizeof(state) || state.magic != NSI_STATE_MAGIC || state.size != sizeof(state) ||
 		memcmp(state.boot_id, current, sizeof(current)) != 0)
 		return nsi_failf(err, ENOENT, "reading", path, NULL, "left by another boot or version");

@@ -4,6 +4,7 @@
  *     <id>.lock         held while a container is looked for or started, and where it ends undisturbed
  *     <id>/state        struct nsi_state
  *     <id>/control      the supervisor's socket
+ *     disabled          text, for how long no login is contained (`nsinit disable`)
  *     ranges/<n>        locked by the supervisor that uses the n-th range of ids
  *     doors/<uid>       a supervisor's socket for its login user, doors/nsinitd the broker's for everybody
  *
@@ -20,7 +21,7 @@
 
 #define NSI_RUN_DIR "/run/nsinit"
 
-enum { NSI_STATE_MAGIC = 0x6e736901, NSI_ID_SIZE = 40 };
+enum { NSI_STATE_MAGIC = 0x6e736901, NSI_ID_SIZE = 40, NSI_BOOT_ID_SIZE = 40 };
 
 struct nsi_state {
 	uint32_t magic, size;
@@ -29,6 +30,9 @@ struct nsi_state {
 	uint64_t supervisor_start, pid1_start; /* clock ticks since boot, proc(5) stat field 22 */
 	char rootfs[1024];                     /* for people */
 };
+
+/* The id of this boot, padded with zeros; "" when it cannot be told. */
+void nsi_boot_id(char text[NSI_BOOT_ID_SIZE]);
 
 /* Make NSI_RUN_DIR where it is missing; refuse one that is not root's alone. */
 int nsi_run_dir(struct nsi_error *err);

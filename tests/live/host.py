@@ -187,11 +187,11 @@ class Host:
         run(['chown', '-R', f'{name}:', ssh])
 
     @staticmethod
-    def pam(auth='auth optional pam_nsinit.so', after=''):
+    def pam(auth='auth optional pam_nsinit.so', session='session required pam_nsinit.so', after=''):
         """sshd's stack; `after` are lines below all others."""
         write('/etc/pam.d/sshd', '\n'.join([
             'auth required pam_unix.so', auth, 'account required pam_unix.so', 'session required pam_loginuid.so',
-            'session required pam_limits.so', 'session required pam_unix.so', 'session required pam_nsinit.so', after, '']))
+            'session required pam_limits.so', 'session required pam_unix.so', session, after, '']))
 
     def start_sshd(self):
         write('/root/sshd_config', '\n'.join([

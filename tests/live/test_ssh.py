@@ -115,7 +115,8 @@ class Command(Landing):
         self.assertEqual(len({c.communicate(timeout=60)[0] for c in clients}), 1)
 
     def test_nothing_runs_on_after_the_last_session(self):
-        ssh('alice', 'nohup sleep 4321 >/dev/null 2>&1 &')
+        done = ssh('alice', 'setsid sleep 4321 >/dev/null 2>&1 & sleep 0.3; ps -o args')
+        self.assertIn('sleep 4321\n', done.stdout)
         wait_nothing_left()
         self.assertNotIn('sleep 4321', run('ps -eo args').stdout)
 
