@@ -264,10 +264,10 @@ class Disabled(Case):
 
     def test_run_directory_that_others_can_write(self):
         self.disable('1h')
-        self.addCleanup(os.chmod, RUN_DIR, 0o700)
+        self.addCleanup(os.chmod, RUN_DIR, 0o711)
         os.chmod(RUN_DIR, 0o777)
         self.refused('alice', 'session')
-        os.chmod(RUN_DIR, 0o700)
+        os.chmod(RUN_DIR, 0o711)
         self.on_host('alice')
 
 
