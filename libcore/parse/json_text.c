@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { MAX_DEPTH = 32, MAX_PATH_LEN = 256 };
@@ -109,13 +110,19 @@ static void note(struct walk *w, size_t key, size_t len, int index, size_t offse
 
 static void walk_list(struct walk *w, size_t key, size_t len, int depth)
 {
+	size_t outer = strlen(w->path);
+
 	for (int index = 0;; index++) {
 		w->at++; /* '[' or ',' */
 		skip_space(w);
 		if (w->text[w->at] == ']' || !w->text[w->at])
 			break;
 		note(w, key, len, index, w->at);
+		if (len > 0 && outer + len + 16 < sizeof(w->path))
+			snprintf(w->path + outer, sizeof(w->path) - outer, "%s%.*s[%d]", outer ? "/" : "",
+				(int)len, w->text + key, index);
 		walk_value(w, depth + 1);
+		w->path[outer] = '\0';
 		skip_space(w);
 		if (w->text[w->at] != ',')
 			break;

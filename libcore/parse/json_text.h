@@ -14,8 +14,8 @@
 int nsi_json_check(const char *file, const char *text, struct nsi_error *err);
 
 /*
- * Position of `key` of the object that `path` leads to ("" is the top level), or of entry `index` of the list
- * under that key where index >= 0. Zeroes when it is not there.
+ * Position of `key` of the object that `path` leads to ("" is the top level; "a/b", "list[2]"), or of entry
+ * `index` of the list under that key where index >= 0. Zeroes when it is not there.
  */
 void nsi_json_locate(
 	const char *text, const char *path, const char *key, int index, int *ret_line, int *ret_column);

@@ -1,0 +1,53 @@
+/*
+ * Reading an object by a table of its keys, with errors that name the place. For the files that read
+ * container.json; they alone see json-c.
+ */
+#ifndef NSINIT_JSON_READ_H
+#define NSINIT_JSON_READ_H
+
+#include "json_text.h"
+#include "spec.h"
+
+#include <json-c/json.h>
+
+struct nsi_reader {
+	const char *file, *text;
+	struct nsi_spec *spec;
+	struct nsi_error *err;
+	char path[128]; /* of the object being read, for positions: see nsi_json_locate() */
+};
+
+struct nsi_key {
+	const char *name;
+	enum json_type type; /* json_type_null: more than one is taken */
+	const char *expected;
+	int (*read)(struct nsi_reader *r, const char *key, json_object *value);
+};
+
+/* Fail at a key, or at entry `index` of the list under it where index >= 0. */
+#define nsi_complain(r, key, index, hint, ...)                                                               \
+	({                                                                                                   \
+		int line_, column_;                                                                          \
+		nsi_json_locate((r)->text, (r)->path, key, index, &line_, &column_);                         \
+		nsi_fail_at((r)->err, (r)->file, line_, column_, hint, __VA_ARGS__);                         \
+	})
+
+/* The text as a JSON object, which the caller releases. */
+int nsi_json_parse(const char *file, const char *text, size_t len, json_object **ret, struct nsi_error *err);
+
+/* Read every key of `object`, which stands at `path`, by the table; one that is not in it is an error. */
+int nsi_read_object(struct nsi_reader *r, json_object *object, const char *path, const struct nsi_key *table);
+
+/* Call `one` for each string of a list. */
+int nsi_read_strings(struct nsi_reader *r, const char *key, json_object *list,
+	int (*one)(struct nsi_reader *, const char *key, int index, const char *text));
+
+/* Call `one` for each object of a list; it reads the entry by nsi_read_object(r, entry, "", table). */
+int nsi_read_objects(struct nsi_reader *r, const char *key, json_object *list,
+	int (*one)(struct nsi_reader *, int index, json_object *entry));
+
+/* Like nsi_complain() for a word that none of `names` is; `what` is "capability" or the like. */
+int nsi_complain_unknown(struct nsi_reader *r, const char *key, int index, const char *what, const char *word,
+	const char *const *names);
+
+#endif
