@@ -21,6 +21,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #pragma GCC visibility push(hidden)
@@ -84,6 +85,24 @@ enum nsi_dns { NSI_DNS_IMAGE, NSI_DNS_HOST };
 
 enum { NSI_LIFETIME_LINGER = -2, NSI_LIFETIME_FOREVER = -1, NSI_LIFETIME_LAST_SESSION = 0 };
 
+/* What a container may use of the machine, in the terms of cgroup v2. A plain value; all zero: no limit. */
+enum nsi_limit {
+	NSI_MEMORY_MAX, /* bytes */
+	NSI_MEMORY_HIGH,
+	NSI_MEMORY_SWAP, /* of swap space alone */
+	NSI_CPU_WEIGHT,
+	NSI_CPU_MAX, /* microseconds in each cpu_period */
+	NSI_PIDS_MAX,
+	NSI_IO_WEIGHT,
+	NSI_LIMITS,
+};
+
+struct nsi_resources {
+	uint32_t set; /* bit N: value[N] holds */
+	uint32_t cpu_period;
+	uint64_t value[NSI_LIMITS];
+};
+
 /* What the policy says of a user. A plain value: it also travels to the supervisor as it is. */
 struct nsi_decision {
 	enum nsi_verdict verdict;
@@ -92,6 +111,9 @@ struct nsi_decision {
 	int idle;         /* with NSI_LIFETIME_LINGER: seconds without session and process until it ends */
 	int max_age;      /* seconds after which the container is ended; 0: none */
 	int max_sessions; /* 0: any number */
+	struct nsi_resources limits; /* ceilings, which hold whatever container.json says */
+	bool clamp;                  /* more than that is cut down to it, not refused */
+	bool best_effort;            /* a limit that this host cannot keep is left out, not refused */
 	enum nsi_userns userns;
 	enum nsi_home home;
 	enum nsi_accounts accounts;

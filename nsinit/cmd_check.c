@@ -3,6 +3,7 @@
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
 #include "../libcore/parse/names.h"
+#include "../libcore/parse/resources.h"
 #include "../libcore/parse/spec.h"
 #include "commands.h"
 
@@ -10,6 +11,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+static void print_resources(const struct nsi_resources *res)
+{
+	char text[256];
+
+	if (res->set)
+		printf("resources:    %s\n", nsi_resources_text(res, text, sizeof(text)));
+}
 
 static void print_spec(const struct nsi_spec *spec)
 {
@@ -26,6 +35,7 @@ static void print_spec(const struct nsi_spec *spec)
 		if (spec->capabilities & (UINT64_C(1) << nsi_capability_number(names[i])))
 			printf(" %s", names[i]);
 	printf("\nroot:         %s\n", spec->readonly_fs ? "read-only" : "writable");
+	print_resources(&spec->resources);
 	printf("user:         %s\n", spec->user[0] ? spec->user : "0");
 	printf("working_dir:  %s\n", spec->working_dir);
 	if (spec->network.present)
@@ -103,6 +113,17 @@ static void print_lifetime(const struct nsi_decision *d)
 		printf("shell:     %s\n", d->shell);
 }
 
+static void print_limits(const struct nsi_decision *d)
+{
+	char text[256];
+
+	if (d->limits.set)
+		printf("limits:    %s%s\n", nsi_resources_text(&d->limits, text, sizeof(text)),
+			d->clamp ? ", more is cut down to it" : "");
+	if (d->best_effort)
+		puts("resources: best-effort");
+}
+
 static void print_decision(const char *policy, const struct nsi_user *user, const struct nsi_decision *d)
 {
 	static const char *const verdicts[] = {"stays on the host", "is refused", "lands in a container"};
@@ -121,6 +142,7 @@ static void print_decision(const char *policy, const struct nsi_user *user, cons
 	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\n", d->rootfs,
 		userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
 	print_lifetime(d);
+	print_limits(d);
 }
 
 int cmd_explain(int argc, char **argv)

@@ -330,6 +330,8 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 	r = copy_environment(plan, spec);
 	if (r < 0)
 		nsi_fail(err, -r, "planning", "environment", NULL);
+	if (r == 0)
+		r = nsi_plan_resources(plan, &spec->resources, login ? &login->decision : NULL, err);
 	if (r == 0 && login && !(spec->namespaces & CLONE_NEWPID))
 		r = nsi_failf(err, EINVAL, "planning", "container.json", "add \"NEWPID\" to \"namespaces\"",
 			"a login container needs NEWPID, so that nothing of it outlives it");

@@ -56,6 +56,9 @@ struct nsi_plan {
 	struct nsi_confinement confine;
 	char hostname[65];
 	struct nsi_network network;
+	struct nsi_resources resources; /* none set: no cgroup */
+	bool resources_optional;        /* leave out what this host cannot keep */
+	char resources_note[192];       /* for the log: what was cut down */
 	bool readonly_root;
 	bool loopback; /* bring lo up: the network namespace is new */
 	struct {
@@ -93,6 +96,10 @@ struct nsi_login {
 int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, const struct nsi_image *image,
 	uint32_t range, struct nsi_plan **ret_plan, struct nsi_error *err);
 void nsi_plan_free(struct nsi_plan *plan);
+
+/* The plan's resources: what is asked for, within the ceilings of `d` (NULL: none). */
+int nsi_plan_resources(struct nsi_plan *plan, const struct nsi_resources *asked, const struct nsi_decision *d,
+	struct nsi_error *err);
 
 /* Whether the container needs a range of ids. */
 bool nsi_plan_wants_range(const struct nsi_spec *spec, const struct nsi_login *login);

@@ -24,7 +24,8 @@ static int fault(struct reader *r, const config_setting_t *at, const char *hint,
 
 static const char *const top_names[] = {"version", "unmapped", "services", "defaults", "rules", NULL};
 #define OPTION_NAMES                                                                                         \
-	"userns", "lifetime", "idle", "max_age", "max_sessions", "home", "tty", "accounts", "dns", "shell"
+	"userns", "lifetime", "idle", "max_age", "max_sessions", "home", "tty", "accounts", "dns", "shell",  \
+		"limits", "resources"
 static const char *const option_names[] = {OPTION_NAMES, NULL};
 static const char *const rule_names[] = {"user", "group", "stay", "deny", "rootfs", OPTION_NAMES, NULL};
 
@@ -130,6 +131,7 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 	static const char *const userns[] = {"auto", "off", NULL}, *const home[] = {"bind", "none", NULL};
 	static const char *const tty[] = {"container", NULL}, *const accounts[] = {"auto", "image", NULL};
 	static const char *const dns[] = {"image", "host", NULL};
+	static const char *const resources[] = {"required", "best-effort", NULL};
 	int word;
 
 	if ((word = read_word(r, group, "userns", userns)) < -1)
@@ -148,12 +150,18 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 		return -EINVAL;
 	if (word >= 0)
 		options->dns = (enum nsi_dns)word;
+	if ((word = read_word(r, group, "resources", resources)) < -1)
+		return -EINVAL;
+	if (word >= 0)
+		options->best_effort = word == 1;
 	if (read_word(r, group, "tty", tty) < -1)
 		return -EINVAL;
 	if (read_count(r, group, "idle", 1, &options->idle) < 0 ||
 		read_count(r, group, "max_age", 1, &options->max_age) < 0 ||
 		read_count(r, group, "max_sessions", 1, &options->max_sessions) < 0 ||
-		read_shell(r, group, options) < 0)
+		read_shell(r, group, options) < 0 ||
+		nsi_read_limits(
+			r->policy->path, config_setting_get_member(group, "limits"), options, r->err) < 0)
 		return -EINVAL;
 	return read_lifetime(r, group, &options->lifetime);
 }

@@ -29,6 +29,11 @@ struct nsi_policy {
 	int n_services;
 };
 
+/* The group "limits" (NULL: there is none) into `options`; `path` is for messages. */
+struct config_setting_t;
+int nsi_read_limits(const char *path, const struct config_setting_t *group, struct nsi_decision *options,
+	struct nsi_error *err);
+
 /* Parse a text of `len` bytes, whoever wrote it; `path` is for messages. */
 int nsi_policy_parse(const char *path, const char *text, size_t len, struct nsi_policy **ret_policy,
 	struct nsi_error *err);

@@ -27,6 +27,7 @@ struct nsi_spec {
 	uint64_t namespaces;                     /* CLONE_NEW* */
 	uint64_t capabilities;                   /* what remains: bit N for capability N */
 	struct nsi_network network;
+	struct nsi_resources resources;
 	bool readonly_fs;
 	char user[64];          /* "", "uid[:gid]" or "name[:group]" of the image */
 	char working_dir[1024]; /* absolute; "/" where absent */
