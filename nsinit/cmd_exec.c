@@ -241,6 +241,7 @@ static int join(const struct options *o, int rootfd, int sock, struct nsi_reply 
 
 	exec->argv = o->command;
 	exec->env = env;
+	exec->cgroup = reply->cgroup > 0 && reply->cgroup < NSI_MAX_FDS ? fds[reply->cgroup] : -1;
 	if (r == 0)
 		r = apply_options(o, rootfd, &reply->confine, err);
 	if (r == 0)

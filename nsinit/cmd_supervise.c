@@ -1,9 +1,11 @@
 /* The supervisor of a login container: started by the library, with its first client as descriptor 3. */
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/io.h"
+#include "../libcore/parse/resources.h"
 #include "../libcore/whole/control.h"
 #include "commands.h"
 #include "server.h"
+#include "watch.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -66,6 +68,25 @@ static int start(struct container *c, int rootfd, const struct nsi_login *login,
 	return r;
 }
 
+static void log_limit(const struct container *c, const char *what)
+{
+	syslog(LOG_WARNING, "container=%s reason=limit %s", c->id, what);
+}
+
+static void log_resources(const struct container *c)
+{
+	char text[256];
+
+	if (c->plan->resources_note[0])
+		syslog(LOG_WARNING, "container=%s reason=limits %s", c->id, c->plan->resources_note);
+	if (c->cgroup.note[0])
+		syslog(LOG_WARNING, "container=%s reason=resources not limited, for lack of a controller: %s",
+			c->id, c->cgroup.note);
+	if (c->cgroup.dir >= 0)
+		syslog(LOG_INFO, "container=%s cgroup=%s %s", c->id, c->cgroup.path,
+			nsi_resources_text(&c->plan->resources, text, sizeof(text)));
+}
+
 static int serve(struct container *c, const struct nsi_decision *decision)
 {
 	struct loop *loop = loop_new();
@@ -76,8 +97,10 @@ static int serve(struct container *c, const struct nsi_decision *decision)
 		container_end(c);
 		return NSI_EXIT_FAILED;
 	}
+	struct watch *watch = watch_new(loop, c, log_limit);
 	server_adopt(server, CLIENT);
 	loop_run(loop);
+	watch_free(watch);
 	container_end(c);
 	syslog(LOG_INFO, "container=%s rootfs=%s ended: %s", c->id, decision->rootfs, server_why(server));
 	server_free(server);
@@ -89,7 +112,13 @@ static int serve(struct container *c, const struct nsi_decision *decision)
 int cmd_supervise(void)
 {
 	cleanup_free struct nsi_launch_order *order = calloc(1, sizeof(*order));
-	struct container c = {.rootfd = -1, .range = -1, .listen = -1, .door = -1, .nspid = -1, .proc = -1};
+	struct container c = {.rootfd = -1,
+		.range = -1,
+		.listen = -1,
+		.door = -1,
+		.nspid = -1,
+		.proc = -1,
+		.cgroup.dir = -1};
 	struct nsi_error err = {0};
 	int fds[NSI_MAX_FDS];
 
@@ -107,6 +136,7 @@ int cmd_supervise(void)
 	close(fds[1]); /* the lock: from here on the control socket answers */
 	syslog(LOG_INFO, "container=%s pid=%d user=%s rootfs=%s started", c.id, (int)c.pid1.pid,
 		order->who.user.name, order->who.decision.rootfs);
+	log_resources(&c);
 	int status = serve(&c, &order->who.decision);
 	container_free(&c);
 	return status;

@@ -78,6 +78,7 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 
 	*c = (struct container){
 		.rootfd = rootfd, .range = -1, .listen = -1, .door = -1, .nspid = -1, .proc = -1};
+	c->cgroup.dir = -1;
 	c->pid1 = (struct nsi_process){.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
 	snprintf(c->veth, sizeof(c->veth), "ns%d", (int)getpid());
 	r = nsi_container_id(rootfd, c->id, err);
@@ -97,6 +98,8 @@ static int publish(struct container *c, struct nsi_error *err)
 
 	state.pid1_start = nsi_start_time(c->pid1.pid);
 	nsi_fd_path(c->rootfd, state.rootfs, sizeof(state.rootfs));
+	strcpy(state.user, c->plan->login.name);
+	strcpy(state.cgroup, c->cgroup.dir < 0 ? "" : c->cgroup.path);
 	r = nsi_state_write(c->id, &state, err);
 	if (r == 0 && c->plan->login.present && (c->plan->confine.namespaces & CLONE_NEWUSER)) {
 		snprintf(c->door_name, sizeof(c->door_name), "%u", (unsigned)c->plan->login.uid);
@@ -122,12 +125,16 @@ static int open_proc(struct container *c, struct nsi_error *err)
 
 int container_start(struct container *c, const struct nsi_exec *exec, struct nsi_error *err)
 {
+	struct nsi_exec placed = *exec;
 	int r = nsi_control_listen(c->id, &c->listen, err);
 
 	if (r == 0)
 		r = nsi_nspid_create(c->rootfd, &c->nspid, err);
+	if (r == 0 && c->plan->resources.set)
+		r = nsi_cgroup_make(c->id, &c->plan->resources, c->plan->resources_optional, &c->cgroup, err);
+	placed.cgroup = c->cgroup.dir;
 	if (r == 0)
-		r = nsi_spawn(c->plan, exec, c->rootfd, c->veth, &c->pid1, err);
+		r = nsi_spawn(c->plan, &placed, c->rootfd, c->veth, &c->pid1, err);
 	if (r == 0)
 		r = open_proc(c, err);
 	if (r == 0)
@@ -190,6 +197,7 @@ int container_end(struct container *c)
 			continue;
 		c->pid1.pid = -1;
 	}
+	nsi_cgroup_end(&c->cgroup);
 	if (c->plan && c->plan->network.present)
 		nsi_net_disconnect(c->veth, NULL);
 	/* Not waited for: who starts the container anew holds it, and waits for this process to end. */
@@ -204,7 +212,7 @@ int container_end(struct container *c)
 void container_free(struct container *c)
 {
 	int *const fds[] = {&c->rootfd, &c->range, &c->listen, &c->door, &c->nspid, &c->pid1.pidfd,
-		&c->pid1.sync, &c->pid1.pty, &c->pid1.devpts, &c->proc};
+		&c->pid1.sync, &c->pid1.pty, &c->pid1.devpts, &c->proc, &c->cgroup.dir};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)

@@ -2,6 +2,7 @@
 #ifndef NSINIT_CONTAINER_H
 #define NSINIT_CONTAINER_H
 
+#include "../libcore/act/cgroup.h"
 #include "../libcore/decide/plan.h"
 #include "../libcore/process/exec.h"
 #include "../libcore/whole/state.h"
@@ -14,6 +15,7 @@ struct container {
 	struct nsi_process pid1;
 	int range, listen, door, nspid; /* descriptors, or -1 */
 	char door_name[16];
+	struct nsi_cgroup cgroup;
 	int proc; /* the proc file system of its pid namespace, or -1 */
 };
 

@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include "../libcore/act/cgroup.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
@@ -180,12 +181,19 @@ static void leader_ended(struct loop *loop, int fd, void *data)
 static void answer(struct session *s, bool as_login_user, const int *fds, int n_fds)
 {
 	const struct nsi_plan *plan = s->server->c->plan;
+	int all[NSI_MAX_FDS];
 	struct nsi_reply *reply = calloc(1, sizeof(*reply));
 
 	if (!reply)
 		return;
 	reply->magic = NSI_CONTROL_MAGIC;
 	reply->confine = plan->confine;
+	memcpy(all, fds, (size_t)n_fds * sizeof(int));
+	/* To root's processes alone: whoever has the directory can move any process there. */
+	if (!as_login_user && s->server->c->cgroup.dir >= 0) {
+		reply->cgroup = (uint32_t)n_fds;
+		all[n_fds++] = s->server->c->cgroup.dir;
+	}
 	if (as_login_user) {
 		reply->confine.uid = plan->login.uid;
 		reply->confine.gid = plan->login.gid;
@@ -200,7 +208,7 @@ static void answer(struct session *s, bool as_login_user, const int *fds, int n_
 		memcpy(reply->env + reply->env_len, plan->environment[i], len);
 		reply->env_len += (uint32_t)len;
 	}
-	nsi_send(s->sock, reply, NSI_REPLY_HEAD + reply->env_len, fds, n_fds);
+	nsi_send(s->sock, reply, NSI_REPLY_HEAD + reply->env_len, all, n_fds);
 	free(reply);
 }
 
@@ -286,11 +294,26 @@ static void serve_shell(struct session *s, uid_t uid)
 			"without a user namespace nsinit-shell has no right to enter");
 		r = nsi_error_reason(&err, "session");
 	}
+	/* It has no right to move itself. */
+	if (r == 0 && s->server->c->cgroup.dir >= 0)
+		r = nsi_cgroup_move_process(s->server->c->cgroup.dir, s->leader, &err);
 	if (r < 0)
 		nsi_control_refuse(s->sock, &err);
 	else
 		answer(s, true, (int[]){pid1->pidfd, pid1->devpts}, 2);
 	s->login = r == 0 && !s->door;
+}
+
+static void tell_status(const struct session *s)
+{
+	struct nsi_reply *reply = calloc(1, sizeof(*reply));
+
+	if (!reply)
+		return;
+	reply->magic = NSI_CONTROL_MAGIC;
+	reply->sessions = (uint32_t)s->server->counted;
+	nsi_send(s->sock, reply, NSI_REPLY_HEAD, NULL, 0);
+	free(reply);
 }
 
 static void serve(struct session *s, const struct nsi_request *q, int *pidfd)
@@ -316,6 +339,9 @@ static void serve(struct session *s, const struct nsi_request *q, int *pidfd)
 		break;
 	case NSI_ASK_CLOSE:
 		session_end(s);
+		break;
+	case NSI_ASK_STATUS:
+		tell_status(s);
 		break;
 	}
 }

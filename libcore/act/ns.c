@@ -70,3 +70,9 @@ int nsi_leave(int old_mount_namespace)
 {
 	return setns(old_mount_namespace, CLONE_NEWNS) < 0 ? -errno : 0;
 }
+
+int nsi_own_cgroup_root(struct nsi_error *err)
+{
+	return unshare(CLONE_NEWCGROUP) < 0 ? nsi_fail(err, errno, "unsharing", "the cgroup namespace", NULL)
+					    : 0;
+}

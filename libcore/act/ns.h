@@ -18,4 +18,7 @@ int nsi_write_idmaps(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err
 int nsi_private_mounts(int *ret_old, struct nsi_error *err);
 int nsi_leave(int old_mount_namespace);
 
+/* Move to a cgroup namespace whose root is the present cgroup. */
+int nsi_own_cgroup_root(struct nsi_error *err);
+
 #endif

@@ -79,6 +79,11 @@ int nsi_execveat(int fd, char *const argv[], char *const envp[])
 
 pid_t nsi_clone3(uint64_t flags, int *ret_pidfd)
 {
+	return nsi_clone3_into(flags, 0, ret_pidfd);
+}
+
+pid_t nsi_clone3_into(uint64_t flags, int cgroup, int *ret_pidfd)
+{
 	struct clone_args args = {.flags = flags, .exit_signal = SIGCHLD};
 	int pidfd = -1;
 
@@ -87,6 +92,10 @@ pid_t nsi_clone3(uint64_t flags, int *ret_pidfd)
 	if (ret_pidfd) {
 		args.flags |= CLONE_PIDFD;
 		args.pidfd = (uint64_t)(uintptr_t)&pidfd;
+	}
+	if (cgroup > 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup;
 	}
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid > 0 && ret_pidfd)

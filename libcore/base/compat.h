@@ -20,6 +20,10 @@
 #define AT_RECURSIVE 0x8000
 #endif
 
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
+
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
@@ -44,6 +48,8 @@ int nsi_execveat(int fd, char *const argv[], char *const envp[]);
  * thread's C library locks would stay held in the child for ever. `ret_pidfd` may be NULL.
  */
 pid_t nsi_clone3(uint64_t flags, int *ret_pidfd);
+/* The same, straight into the cgroup of directory `cgroup` where that is > 0. */
+pid_t nsi_clone3_into(uint64_t flags, int cgroup, int *ret_pidfd);
 
 /* Capability sets of the calling thread, bit N for capability N. */
 int nsi_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);

@@ -12,6 +12,7 @@ struct nsi_exec {
 	mode_t umask;
 	const char *cwd; /* change there if that is possible; NULL: stay in the working directory */
 	int image;       /* >= 0: run this (sealed) file instead of looking argv[0] up */
+	int cgroup;      /* > 0: directory of the cgroup to start in */
 };
 
 /* A process of a container, seen from its parent. Descriptors are -1 where there is none. */

@@ -109,14 +109,16 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
 	p.sync = pair[0];
-	pid_t pid = nsi_clone3(0, NULL);
+	pid_t pid = nsi_clone3_into(0, exec->cgroup, NULL);
 	if (pid == 0) {
 		close(pair[0]);
 		middle(confine, pidfd, devpts, exec, pair[1]);
 	}
 	close(pair[1]);
 	if (pid < 0) {
-		r = nsi_fail(err, errno, "forking", "a process to join with", NULL);
+		r = nsi_fail(err, errno, "forking", "a process to join with",
+			errno == EAGAIN && exec->cgroup > 0 ? "the container's pids.max may be reached"
+							    : NULL);
 	} else {
 		r = wait_ready(&p, err);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

@@ -28,10 +28,13 @@ static int become_namespace_root(const struct nsi_plan *plan, struct nsi_error *
 	return 0;
 }
 
-static int build(const struct nsi_plan *plan, const int fds[], int *ret_devpts, struct nsi_error *err)
+static int build(
+	const struct nsi_plan *plan, bool in_cgroup, const int fds[], int *ret_devpts, struct nsi_error *err)
 {
 	int r = become_namespace_root(plan, err);
 
+	if (r == 0 && in_cgroup && (plan->confine.namespaces & CLONE_NEWCGROUP))
+		r = nsi_own_cgroup_root(err);
 	if (r == 0 && plan->hostname[0] && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		r = nsi_fail(err, errno, "setting the hostname to", plan->hostname, NULL);
 	if (r == 0 && plan->loopback)
@@ -50,7 +53,7 @@ _Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *
 
 	umask(0022);
 	if (r == 0)
-		r = build(plan, fds, &out[0], &err);
+		r = build(plan, exec->cgroup > 0, fds, &out[0], &err);
 	if (r == 0 && exec->tty)
 		r = nsi_tty_open(out[0], plan->confine.uid, &out[1], &slave, &err);
 	if (r == 0)
@@ -140,14 +143,16 @@ static int prepare(const struct nsi_plan *plan, int rootfd, const char *veth, st
  * A user namespace belongs to the effective uid that made it, user_namespaces(7). The login user's own is one
  * that nsinit-shell enters without any privilege of its own.
  */
-static pid_t clone_owned(const struct nsi_plan *plan, int *ret_pidfd)
+static pid_t clone_owned(const struct nsi_plan *plan, int cgroup, int *ret_pidfd)
 {
 	bool owned = plan->login.present && (plan->confine.namespaces & CLONE_NEWUSER);
+	/* A new cgroup namespace has its maker's cgroup for a root: pid 1 makes it, when it is in its own. */
+	uint64_t flags = plan->confine.namespaces & ~(cgroup > 0 ? (uint64_t)CLONE_NEWCGROUP : 0);
 	uid_t self = geteuid();
 
 	if (owned && nsi_act_as(plan->login.uid) < 0)
 		return -1;
-	pid_t pid = nsi_clone3(plan->confine.namespaces, ret_pidfd);
+	pid_t pid = nsi_clone3_into(flags, cgroup, ret_pidfd);
 	int code = errno;
 	if (pid != 0 && owned)
 		nsi_act_as(self); /* the real uid: always allowed, credentials(7) */
@@ -163,7 +168,7 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
-	p.pid = clone_owned(plan, &p.pidfd);
+	p.pid = clone_owned(plan, exec->cgroup, &p.pidfd);
 	if (p.pid < 0) {
 		int code = errno;
 

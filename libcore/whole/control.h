@@ -8,7 +8,7 @@
 
 #include "../decide/plan.h"
 
-enum { NSI_CONTROL_MAGIC = 0x6e736902, NSI_ENV_BYTES = 72 * 1024 };
+enum { NSI_CONTROL_MAGIC = 0x6e736903, NSI_ENV_BYTES = 72 * 1024 };
 
 enum nsi_ask {
 	NSI_ASK_LOGIN = 1, /* with a pidfd of the leader; answered with pid 1, devpts and a detached devpts */
@@ -16,6 +16,7 @@ enum nsi_ask {
 	NSI_ASK_SHELL,     /* the same for one who joins without privilege, as the container's login user */
 	NSI_ASK_CHILD,     /* with a pidfd of the process that joins for the leader; not answered */
 	NSI_ASK_CLOSE,     /* the session ends in order; not answered */
+	NSI_ASK_STATUS,    /* no session; answered with the number of those that are open */
 };
 
 struct nsi_request {
@@ -36,6 +37,8 @@ struct nsi_reply {
 	int code; /* 0, or an errno value with `err` */
 	struct nsi_error err;
 	struct nsi_confinement confine;
+	uint32_t cgroup;   /* which of the descriptors is the cgroup's directory; 0: there is no cgroup */
+	uint32_t sessions; /* open ones */
 	uint32_t env_len;
 	char env[NSI_ENV_BYTES]; /* NUL-terminated entries; sent up to env_len */
 };

@@ -1,4 +1,5 @@
 /* The public functions of a login: have the container live, and be counted in it. */
+#include "../act/cgroup.h"
 #include "../act/confine.h"
 #include "../act/mount.h"
 #include "../act/ns.h"
@@ -16,6 +17,7 @@
 
 struct nsi_session {
 	int sock, pid1, terminals;
+	int cgroup;     /* its directory, or -1 */
 	int old_mounts; /* the mount namespace to return to, or -1 */
 	struct nsi_confinement confine;
 	size_t env_len;
@@ -26,6 +28,8 @@ static void take_reply(struct nsi_session *s, const struct nsi_reply *reply, con
 {
 	s->pid1 = fds[NSI_FD_PID1];
 	s->terminals = fds[NSI_FD_TERMINALS];
+	if (reply->cgroup > 0 && reply->cgroup < NSI_MAX_FDS)
+		s->cgroup = fds[reply->cgroup];
 	if (fds[NSI_FD_DEVPTS] >= 0)
 		close(fds[NSI_FD_DEVPTS]);
 	s->confine = reply->confine;
@@ -47,7 +51,7 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 		free(s);
 		return nsi_fail(err, ENOMEM, "opening", "a session", NULL);
 	}
-	s->sock = s->pid1 = s->terminals = s->old_mounts = -1;
+	s->sock = s->pid1 = s->terminals = s->cgroup = s->old_mounts = -1;
 	r = nsi_ensure(&who, &q, &s->sock, reply, fds, err);
 	if (r == 0)
 		take_reply(s, reply, fds);
@@ -73,12 +77,24 @@ int nsi_session_terminal(struct nsi_session *s, struct nsi_error *err)
 	return 0;
 }
 
+/* Whoever holds the directory can move any process there: it is gone before the user's first one runs. */
+static int move_to_cgroup(struct nsi_session *s, struct nsi_error *err)
+{
+	int r = s->cgroup < 0 ? 0 : nsi_cgroup_move(s->cgroup, 0, err);
+
+	if (s->cgroup >= 0)
+		close(nsi_take_fd(&s->cgroup));
+	return r;
+}
+
 int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 {
 	int r = nsi_control_tell(s->sock, NSI_ASK_CHILD, true);
 
 	if (r < 0)
 		r = nsi_fail(err, -r, "telling", "the container's supervisor", "it has ended");
+	if (r == 0)
+		r = move_to_cgroup(s, err);
 	if (r == 0)
 		r = nsi_filter_groups(&s->confine, err);
 	if (r == 0)
@@ -102,6 +118,8 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 		r = nsi_pin_names(err);
 	if (r == 0)
 		r = nsi_deny_terminal_input(err);
+	if (r == 0)
+		r = move_to_cgroup(s, err);
 	if (r == 0)
 		r = nsi_filter_groups(&s->confine, err);
 	if (r == 0)
@@ -142,7 +160,7 @@ void nsi_session_close(struct nsi_session *s)
 
 void nsi_session_free(struct nsi_session *s)
 {
-	int *fds[4];
+	int *fds[5];
 
 	if (!s)
 		return;
@@ -150,7 +168,8 @@ void nsi_session_free(struct nsi_session *s)
 	fds[1] = &s->pid1;
 	fds[2] = &s->terminals;
 	fds[3] = &s->old_mounts;
-	for (int i = 0; i < 4; i++)
+	fds[4] = &s->cgroup;
+	for (int i = 0; i < 5; i++)
 		if (*fds[i] >= 0)
 			close(*fds[i]);
 	free(s);

@@ -1,5 +1,6 @@
 #include "state.h"
 
+#include "../act/cgroup.h"
 #include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "../base/io.h"
@@ -182,6 +183,8 @@ int nsi_state_read(const char *id, struct nsi_state *ret, struct nsi_error *err)
 		memcmp(state.boot_id, current, sizeof(current)) != 0)
 		return nsi_failf(err, ENOENT, "reading", path, NULL, "left by another boot or version");
 	state.rootfs[sizeof(state.rootfs) - 1] = '\0';
+	state.user[sizeof(state.user) - 1] = '\0';
+	state.cgroup[sizeof(state.cgroup) - 1] = '\0';
 	*ret = state;
 	return 0;
 }
@@ -210,6 +213,8 @@ void nsi_state_sweep(const char *id, int rootfd, const struct nsi_state *state)
 		nsi_pidfd_send_signal(pid1, SIGKILL);
 		poll(&ended, 1, 5000);
 	}
+	if (state && state->cgroup[0])
+		nsi_cgroup_sweep(state->cgroup);
 	unlinkat(rootfd, ".nspid", 0);
 	nsi_state_remove(id);
 }

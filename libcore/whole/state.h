@@ -29,6 +29,8 @@ struct nsi_state {
 	pid_t supervisor, pid1;
 	uint64_t supervisor_start, pid1_start; /* clock ticks since boot, proc(5) stat field 22 */
 	char rootfs[1024];                     /* for people */
+	char user[256];                        /* the login user; "": nsinit exec */
+	char cgroup[512];                      /* path of its directory; "": none */
 };
 
 /* The id of this boot, padded with zeros; "" when it cannot be told. */
