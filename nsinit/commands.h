@@ -10,6 +10,8 @@ int cmd_explain(int argc, char **argv);
 int cmd_activate(int argc, char **argv);
 int cmd_disable(int argc, char **argv);
 int cmd_enable(int argc, char **argv);
+int cmd_stats(int argc, char **argv);
+int cmd_list(int argc, char **argv);
 /* Not for people: what the library starts. */
 int cmd_supervise(void);
 

@@ -21,6 +21,8 @@ static int help(FILE *out, int status)
 	      "       nsinit activate [--dry-run] FILE        put a policy in force, if it locks nobody out\n"
 	      "       nsinit disable --for DURATION           every login is the host's for a while\n"
 	      "       nsinit enable                           not any more\n"
+	      "       nsinit list [--json]                    which containers live\n"
+	      "       nsinit stats [-C DIR] [--json]          what a container uses\n"
 	      "       nsinit version\n",
 		out);
 	return status;
@@ -42,6 +44,10 @@ int main(int argc, char **argv)
 		return cmd_disable(argc - 1, argv + 1);
 	if (strcmp(argv[1], "enable") == 0)
 		return cmd_enable(argc - 1, argv + 1);
+	if (strcmp(argv[1], "stats") == 0)
+		return cmd_stats(argc - 1, argv + 1);
+	if (strcmp(argv[1], "list") == 0)
+		return cmd_list(argc - 1, argv + 1);
 	if (strcmp(argv[1], "supervise") == 0)
 		return cmd_supervise();
 	if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)
