@@ -14,9 +14,12 @@ asan:
 check:
 	tests/run
 
+check-machine:
+	tests/machine/run
+
 lint: all
 	tests/lint/rooms $(BUILD)
 	tests/lint/hardening $(BUILD)
 
-.PHONY: unit asan check lint
+.PHONY: unit asan check check-machine lint
 .SECONDARY:
