@@ -6,6 +6,7 @@
 #include "../libcore/parse/spec.h"
 #include "commands.h"
 
+#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -123,25 +124,60 @@ static void print_decision(const char *policy, const struct nsi_user *user, cons
 	print_lifetime(d);
 }
 
+static int explain_usage(void)
+{
+	fputs("usage: nsinit explain [--service NAME] USER [POLICY]\n", stderr);
+	return NSI_EXIT_FAILED;
+}
+
+/* How a service would bring the user in, and whether it can. */
+static void print_service(const struct nsi_policy *policy, const char *service, const struct nsi_user *user,
+	const struct nsi_decision *d)
+{
+	static const char *const ways[] = {
+		"enters in the child that calls setcred once more",
+		"enters with the process that opens the session, before it forks",
+		"runs the login shell, nsinit-shell, which enters",
+		"refused: it does not lead into a container; see \"services\" in nsinit.conf(5)",
+	};
+	enum nsi_service_mode mode = nsi_policy_service(policy, service);
+	const char *obstacle = "";
+
+	if (mode == NSI_SERVICE_SHELL && strcmp(user->shell, NSINIT_SHELL) != 0)
+		obstacle = "; refused: the user's shell is not " NSINIT_SHELL;
+	else if ((mode == NSI_SERVICE_SHELL || mode == NSI_SERVICE_JOIN) && d->userns == NSI_USERNS_OFF)
+		obstacle = "; refused: that needs a user namespace";
+	if (d->verdict == NSI_CONTAINER)
+		printf("%-10s %s%s\n", service, ways[mode], obstacle);
+}
+
 int cmd_explain(int argc, char **argv)
 {
-	const char *path = argc > 2 ? argv[2] : NSINIT_POLICY;
+	static const struct option longs[] = {{"service", required_argument, NULL, 's'}, {0}};
+	const char *service = "sshd";
 	struct nsi_policy *policy;
 	struct nsi_decision d;
 	struct nsi_user user;
 	struct nsi_error err = {0};
+	int c;
 
-	if (argc < 2 || argc > 3) {
-		fputs("usage: nsinit explain USER [POLICY]\n", stderr);
-		return NSI_EXIT_FAILED;
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c != 's')
+			return explain_usage();
+		service = optarg;
 	}
+	if (argc - optind < 1 || argc - optind > 2)
+		return explain_usage();
+	const char *path = argc - optind == 2 ? argv[optind + 1] : NSINIT_POLICY;
 	if (nsi_policy_load(path, &policy, &err) < 0)
 		return report(&err);
-	int r = nsi_user_lookup(argv[1], &user, &err);
+	int r = nsi_user_lookup(argv[optind], &user, &err);
 	if (r == 0)
 		r = nsi_policy_decide(policy, &user, &d, &err);
-	if (r == 0)
+	if (r == 0) {
 		print_decision(path, &user, &d);
+		print_service(policy, service, &user, &d);
+	}
 	nsi_policy_free(policy);
 	return r < 0 ? report(&err) : 0;
 }

@@ -271,6 +271,19 @@ class Timed(Services):
         self.assertFalse(os.path.exists(MARK))
 
 
+class Explain(Services):
+    def test_service(self):
+        def shown(*arguments):
+            return host.nsinit('explain', *arguments).stdout
+        self.assertIn('sshd       enters in the child', shown('alice'))
+        self.assertIn('su         enters with the process', shown('--service', 'su', 'alice'))
+        self.assertIn("login      runs the login shell, nsinit-shell, which enters; refused: the user's shell",
+                      shown('alice', '--service', 'login'))
+        self.assertIn('systemd-user refused', shown('--service', 'systemd-user', 'alice'))
+        self.assertNotIn('enters', shown('--service', 'su', 'bob'))
+        self.assertEqual(host.nsinit('explain', '--servce', 'x', 'alice').returncode, 125)
+
+
 class Unknown(Services):
     def test_systemd_user_and_unknown_services_are_refused(self):
         for service in ('systemd-user', 'other-thing'):
