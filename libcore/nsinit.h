@@ -79,6 +79,10 @@ enum nsi_verdict {
 
 enum nsi_userns { NSI_USERNS_AUTO, NSI_USERNS_OFF };
 enum nsi_home { NSI_HOME_BIND, NSI_HOME_NONE };
+enum nsi_tty {
+	NSI_TTY_CONTAINER, /* sshd allocates the container's terminals; the host's records name those */
+	NSI_TTY_RELAY,     /* it allocates the host's; nsinit-shell inside makes another and relays */
+};
 enum nsi_accounts { NSI_ACCOUNTS_AUTO, NSI_ACCOUNTS_IMAGE };
 enum nsi_dns { NSI_DNS_IMAGE, NSI_DNS_HOST };
 
@@ -94,6 +98,7 @@ struct nsi_decision {
 	int max_sessions; /* 0: any number */
 	enum nsi_userns userns;
 	enum nsi_home home;
+	enum nsi_tty tty;
 	enum nsi_accounts accounts;
 	enum nsi_dns dns;
 	char rootfs[1024]; /* expanded, absolute */
@@ -126,7 +131,7 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 	struct nsi_session **ret_session, struct nsi_error *err);
 
 /*
- * Move this process to a mount namespace of its own, a slave of the present one, in which the container's
+ * Unless the policy says tty = "relay", move this process to a mount namespace of its own, a slave of the present one, in which the container's
  * devpts covers /dev/pts: terminals allocated from now on are the container's. Undone by nsi_session_close().
  */
 int nsi_session_terminal(struct nsi_session *session, struct nsi_error *err);

@@ -128,7 +128,7 @@ static int read_shell(struct reader *r, const config_setting_t *group, struct ns
 static int read_options(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
 {
 	static const char *const userns[] = {"auto", "off", NULL}, *const home[] = {"bind", "none", NULL};
-	static const char *const tty[] = {"container", NULL}, *const accounts[] = {"auto", "image", NULL};
+	static const char *const tty[] = {"container", "relay", NULL}, *const accounts[] = {"auto", "image", NULL};
 	static const char *const dns[] = {"image", "host", NULL};
 	int word;
 
@@ -148,8 +148,10 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 		return -EINVAL;
 	if (word >= 0)
 		options->dns = (enum nsi_dns)word;
-	if (read_word(r, group, "tty", tty) < -1)
+	if ((word = read_word(r, group, "tty", tty)) < -1)
 		return -EINVAL;
+	if (word >= 0)
+		options->tty = (enum nsi_tty)word;
 	if (read_count(r, group, "idle", 1, &options->idle) < 0 ||
 		read_count(r, group, "max_age", 1, &options->max_age) < 0 ||
 		read_count(r, group, "max_sessions", 1, &options->max_sessions) < 0 ||

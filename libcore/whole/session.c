@@ -16,6 +16,7 @@
 
 struct nsi_session {
 	int sock, pid1, terminals;
+	bool relay;     /* the terminals stay the host's */
 	int old_mounts; /* the mount namespace to return to, or -1 */
 	struct nsi_confinement confine;
 	size_t env_len;
@@ -48,6 +49,7 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 		return nsi_fail(err, ENOMEM, "opening", "a session", NULL);
 	}
 	s->sock = s->pid1 = s->terminals = s->old_mounts = -1;
+	s->relay = decision->tty == NSI_TTY_RELAY;
 	r = nsi_ensure(&who, &q, &s->sock, reply, fds, err);
 	if (r == 0)
 		take_reply(s, reply, fds);
@@ -63,8 +65,11 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 
 int nsi_session_terminal(struct nsi_session *s, struct nsi_error *err)
 {
-	int r = nsi_private_mounts(&s->old_mounts, err);
+	int r = 0;
 
+	if (s->relay)
+		return 0;
+	r = nsi_private_mounts(&s->old_mounts, err);
 	if (r == 0)
 		r = nsi_mount_terminals(s->terminals, err);
 	if (r < 0)
@@ -79,6 +84,8 @@ int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 
 	if (r < 0)
 		r = nsi_fail(err, -r, "telling", "the container's supervisor", "it has ended");
+	if (r == 0 && s->relay) /* the session gets a terminal of the host */
+		r = nsi_deny_terminal_input(err);
 	if (r == 0)
 		r = nsi_filter_groups(&s->confine, err);
 	if (r == 0)

@@ -136,6 +136,23 @@ class Servers(Shell):
             t.type('exit 6\n')
             self.assertEqual(t.finish(), 6)
 
+    def test_relayed_terminal_of_a_pam_login_is_the_host_s_in_its_records(self):
+        policy([f'{{ user = "alice"; rootfs = "{ROOTS}/%u"; tty = "relay"; }}'])
+        self.addCleanup(self.setUpPolicy)
+        # The test's own terminal is the host's pts/0: sshd gets another.
+        t = self.terminal(host.PORT)
+        t.expect(r'\$ ')
+        t.type('tty; stty size; sleep 100\n')
+        t.expect(r'/dev/pts/0\r\n33 99\r\n')
+        time.sleep(0.3)
+        t.type('\x03')
+        t.expect(r'\$ ')
+        who = run('who').stdout
+        if 'alice' in who:  # Debian 13's sshd writes no utmp
+            self.assertRegex(who, r'alice +pts/[1-9]')
+        t.type('exit 4\n')
+        self.assertEqual(t.finish(), 4)
+
     def test_output_is_drained_before_the_status(self):
         t = self.terminal(DROPBEAR, command=['seq 20000; exit 7'], options=['-tt'])
         self.assertEqual(t.finish(), 7)
