@@ -227,16 +227,30 @@ void relay_hangup(struct relay *relay)
 	relay->master = -1;
 }
 
+/* The terminal's modes are the foreground's. One that does not control us has no opinion. */
+static bool in_background(const struct relay *relay)
+{
+	pid_t foreground = tcgetpgrp(relay->in);
+
+	return foreground >= 0 && foreground != getpgrp();
+}
+
 /* Without input from there, keys that signal are still outside's business. */
 static void make_raw(struct relay *relay)
 {
 	struct termios raw;
 
-	if (relay->in < 0 || tcgetattr(relay->in, &relay->saved) < 0)
+	if (relay->in < 0 || in_background(relay) || (!relay->raw && tcgetattr(relay->in, &relay->saved) < 0))
 		return;
 	raw = relay->saved;
 	cfmakeraw(&raw);
 	relay->raw = tcsetattr(relay->in, TCSADRAIN, &raw) == 0;
+}
+
+void relay_continued(struct relay *relay)
+{
+	if (relay->master >= 0)
+		make_raw(relay);
 }
 
 void relay_terminal(struct relay *relay, int master)
@@ -266,7 +280,7 @@ void relay_finish(struct relay *relay)
 				break;
 		}
 	}
-	if (relay->raw)
+	if (relay->raw && !in_background(relay))
 		tcsetattr(relay->in, TCSADRAIN, &relay->saved);
 	if (relay->master >= 0)
 		close(relay->master);
