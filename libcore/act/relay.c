@@ -253,12 +253,25 @@ void relay_continued(struct relay *relay)
 		make_raw(relay);
 }
 
+/* The terminal outside stays as it is, and makes \r\n of line ends: once is enough. */
+static void leave_line_ends(int master)
+{
+	struct termios t;
+
+	if (tcgetattr(master, &t) < 0)
+		return;
+	t.c_oflag &= ~(tcflag_t)OPOST;
+	tcsetattr(master, TCSANOW, &t);
+}
+
 void relay_terminal(struct relay *relay, int master)
 {
 	relay->master = master;
 	fcntl(master, F_SETFL, O_NONBLOCK);
 	relay_resize(relay);
 	make_raw(relay);
+	if (relay->in < 0)
+		leave_line_ends(master);
 	if (relay->in >= 0)
 		open_channel(relay, INPUT, relay->in, master);
 	open_channel(relay, OUTPUT, master, relay->out);
