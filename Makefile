@@ -11,6 +11,7 @@ SYSCONFDIR ?= /etc
 BINDIR     ?= $(PREFIX)/bin
 SBINDIR    ?= $(PREFIX)/sbin
 LIBEXECDIR ?= $(PREFIX)/libexec/nsinit
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
 PAMDIR     ?= /lib/$(MULTIARCH)/security
 VERSION    := 0.1
@@ -94,6 +95,10 @@ install: all
 	install -D -m 0755 $(BUILD)/bin/nsinit-shell $(DESTDIR)$(BINDIR)/nsinit-shell
 	install -D -m 0644 $(BUILD)/bin/pam_nsinit.so $(DESTDIR)$(PAMDIR)/pam_nsinit.so
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/nsinit
+	install -D -m 0644 etc/systemd/nsinitd.socket $(DESTDIR)$(UNITDIR)/nsinitd.socket
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/nsinit
+	sed 's|/usr/sbin/nsinitd|$(SBINDIR)/nsinitd|' etc/systemd/nsinitd.service >$(DESTDIR)$(UNITDIR)/nsinitd.service
+	sed 's|/usr/bin/nsinit-shell|$(BINDIR)/nsinit-shell|' etc/sshd_config.d/nsinit.conf >$(DESTDIR)$(PREFIX)/share/doc/nsinit/sshd.conf
 	install -D -m 0644 etc/nsinit.conf.example $(DESTDIR)$(PREFIX)/share/doc/nsinit/nsinit.conf.example
 	install -D -m 0644 etc/container.json $(DESTDIR)$(PREFIX)/share/doc/nsinit/container.json
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/nsinit/README.md

@@ -131,8 +131,9 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 	struct nsi_session **ret_session, struct nsi_error *err);
 
 /*
- * Unless the policy says tty = "relay", move this process to a mount namespace of its own, a slave of the present one, in which the container's
- * devpts covers /dev/pts: terminals allocated from now on are the container's. Undone by nsi_session_close().
+ * Unless the policy says tty = "relay", move this process to a mount namespace of its own, a slave of the
+ * present one, in which the container's devpts covers /dev/pts: terminals allocated from now on are the
+ * container's. Undone by nsi_session_close().
  */
 int nsi_session_terminal(struct nsi_session *session, struct nsi_error *err);
 

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 
 enum { HANGUP_MS = 5000 }; /* between the hangup at max_age and the end */
+/* Sessions by the door take two of this process's descriptors each. */
+enum { MAX_DOOR_SESSIONS = 128, DOOR_BATCH = 16 };
 
 struct session {
 	struct server *server;
@@ -373,26 +375,48 @@ static void accept_waiting(struct loop *loop, int fd, void *data)
 	}
 }
 
+static int check_door(
+	const struct server *server, int sock, uid_t *ret_uid, int *ret_leader, struct nsi_error *err)
+{
+	bool open = false;
+	int n = 0;
+
+	for (const struct session *s = server->sessions; s; s = s->next) {
+		open |= s->opens;
+		n += s->door;
+	}
+	if (n >= MAX_DOOR_SESSIONS)
+		return nsi_failf(
+			err, EBUSY, "opening a session in", server->c->id, NULL, "too many are open");
+	if (!open)
+		return nsi_failf(
+			err, EAGAIN, "opening a session in", server->c->id, NULL, "no login session is open");
+	return nsi_door_peer(sock, ret_uid, ret_leader, err);
+}
+
 /*
  * The login user's own processes come in by the door, but only while a session is open that somebody with
- * authority has opened: the policy may have changed since the container was started.
+ * authority has opened: the policy may have changed since the container was started. Whoever is refused
+ * leaves nothing here, however long they hold on to the connection.
  */
-static void answer_door(struct server *server, struct session *s, int sock)
+static void answer_door(struct server *server, int sock)
 {
 	struct nsi_error err = {0};
-	int leader = -1;
+	int leader;
 	uid_t uid;
-	int r = nsi_door_peer(sock, &uid, &leader, &err);
-	bool open = false;
 
-	for (const struct session *other = server->sessions; other; other = other->next)
-		open |= other->opens;
-	if (r == 0 && !open)
-		r = nsi_failf(&err, EAGAIN, "opening a session in", server->c->id, NULL,
-			"no login session is open");
-	if (r < 0)
+	if (check_door(server, sock, &uid, &leader, &err) < 0) {
 		nsi_control_refuse(sock, &err);
-	else if (count(s, leader))
+		close(sock);
+		return;
+	}
+	struct session *s = server_adopt(server, sock);
+	if (!s) {
+		close(leader);
+		return;
+	}
+	s->door = true;
+	if (count(s, leader))
 		serve_shell(s, uid);
 }
 
@@ -401,14 +425,9 @@ static void accept_door(struct loop *loop, int fd, void *data)
 	int sock;
 
 	(void)loop;
-	while ((sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-		struct session *s = server_adopt(data, sock);
-
-		if (!s)
-			continue;
-		s->door = true;
-		answer_door(data, s, sock);
-	}
+	/* A few at a time: who connects without end must not keep the rest of the loop from its turn. */
+	for (int i = 0; i < DOOR_BATCH && (sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0; i++)
+		answer_door(data, sock);
 }
 
 /* ------------------------------------------------------------------ the whole */

@@ -128,7 +128,8 @@ static int read_shell(struct reader *r, const config_setting_t *group, struct ns
 static int read_options(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
 {
 	static const char *const userns[] = {"auto", "off", NULL}, *const home[] = {"bind", "none", NULL};
-	static const char *const tty[] = {"container", "relay", NULL}, *const accounts[] = {"auto", "image", NULL};
+	static const char *const tty[] = {"container", "relay", NULL}, *const accounts[] = {
+									       "auto", "image", NULL};
 	static const char *const dns[] = {"image", "host", NULL};
 	int word;
 

@@ -43,8 +43,10 @@ _Noreturn static void middle(
 {
 	int slave = -1, out[2] = {-1, -1};
 	struct nsi_error err = {0};
-	int r = nsi_enter(pidfd, confine->namespaces, &err);
+	int r = nsi_hide_process(&err);
 
+	if (r == 0)
+		r = nsi_enter(pidfd, confine->namespaces, &err);
 	umask(exec->umask);
 	if (r == 0 && exec->tty)
 		r = nsi_tty_open(devpts, confine->uid, &out[1], &slave, &err);

@@ -46,8 +46,10 @@ _Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *
 	int fds[NSI_MAX_FDS], out[2] = {-1, -1}, slave = -1;
 	struct nsi_sync_record record;
 	struct nsi_error err = {0};
-	int r = nsi_sync_expect(sync, NSI_SYNC_START, &record, fds, &err);
+	int r = nsi_hide_process(&err);
 
+	if (r == 0)
+		r = nsi_sync_expect(sync, NSI_SYNC_START, &record, fds, &err);
 	umask(0022);
 	if (r == 0)
 		r = build(plan, fds, &out[0], &err);

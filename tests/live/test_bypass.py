@@ -77,7 +77,7 @@ class Bypass(unittest.TestCase):
 
     def authorized(self, options):
         with open('/root/key.pub') as f:
-            self.own(f'{HOME}/.ssh/authorized_keys', options + ' ' + f.read())
+            self.own(f'{HOME}/.ssh/authorized_keys', f'{options} {f.read()}'.lstrip())
 
     def test_environment_and_command_of_a_key(self):
         for options in (f'environment="LD_PRELOAD={HOME}/evil.so"', f'command="touch {MARK}"'):

@@ -35,8 +35,9 @@ class Shell(unittest.TestCase):
             stderr=open('/tmp/dropbear.log', 'a'))]
         with open('/root/sshd_config') as f:
             config = f.read().replace(f'Port {host.PORT}', f'Port {NOPAM}').replace('UsePAM yes', 'UsePAM no')
-        write('/root/sshd_nopam', config.replace('X11Forwarding yes', 'X11Forwarding no') + '\n'.join([
-            'PermitTTY yes', 'Match User alice', '  ForceCommand /usr/bin/nsinit-shell', '  DisableForwarding yes', '']))
+        with open('/usr/share/doc/nsinit/sshd.conf') as f:
+            config += f.read().replace('Match Group students', 'Match User alice')
+        write('/root/sshd_nopam', config)
         cls.servers.append(subprocess.Popen(['/usr/sbin/sshd', '-D', '-e', '-f', '/root/sshd_nopam'],
                                             stderr=open(host.SSHD_LOG, 'a')))
         for port in (DROPBEAR, NOPAM):
