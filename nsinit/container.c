@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,6 +45,21 @@ static int load_spec(int rootfd, struct nsi_spec **ret, struct nsi_error *err)
 	return nsi_spec_parse(shown, text, len, ret, err);
 }
 
+/* An ordinary user's ids: with those that the host has given for it, where newuidmap(1) is there to map them.
+ */
+static void own_ids(struct nsi_ids *ids)
+{
+	cleanup_free char *subuid = NULL, *subgid = NULL;
+	cleanup_fd int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct passwd *pw = getpwuid(geteuid());
+
+	if (access("/usr/bin/newuidmap", X_OK) == 0 && access("/usr/bin/newgidmap", X_OK) == 0) {
+		image_read(etc, "subuid", &subuid);
+		image_read(etc, "subgid", &subgid);
+	}
+	nsi_rootless_ids(subuid, subgid, pw ? pw->pw_name : NULL, geteuid(), getegid(), ids);
+}
+
 static int make_plan(struct container *c, const struct nsi_spec *spec, const struct nsi_login *login,
 	struct nsi_error *err)
 {
@@ -59,10 +75,16 @@ static int make_plan(struct container *c, const struct nsi_spec *spec, const str
 		cleanup_fd int host = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		image_read(host, "resolv.conf", &image.host_resolv_conf);
 	}
-	if (nsi_plan_wants_range(spec, login))
+	if (geteuid() == 0 && nsi_plan_wants_range(spec, login))
 		r = nsi_claim_range(c->id, &range, &c->range, err);
 	if (r == 0)
 		r = nsi_plan_make(spec, login, &image, range, &c->plan, err);
+	if (r == 0 && geteuid() != 0) {
+		struct nsi_ids ids;
+
+		own_ids(&ids);
+		r = nsi_plan_rootless(c->plan, &ids, err);
+	}
 	free(image.passwd);
 	free(image.group);
 	free(image.hosts);
@@ -107,13 +129,13 @@ static int publish(struct container *c, struct nsi_error *err)
 
 /*
  * Nothing of the container runs yet: its /proc is the one that we had mounted. A container without a pid
- * namespace has none whose members could be told.
+ * namespace has none whose members could be told, and one of `nsinit exec` has no lifetime to tell them for.
  */
 static int open_proc(struct container *c, struct nsi_error *err)
 {
 	char path[40];
 
-	if (!(c->plan->confine.namespaces & CLONE_NEWPID))
+	if (!c->plan->login.present || !(c->plan->confine.namespaces & CLONE_NEWPID))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/root/proc", (int)c->pid1.pid);
 	c->proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

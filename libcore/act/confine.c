@@ -44,7 +44,7 @@ int nsi_confine(const struct nsi_confinement *c, struct nsi_error *err)
 	r = c->keep_groups ? nsi_filter_groups(c, err) : 0;
 	if (r < 0)
 		return r;
-	if (!c->keep_groups && nsi_setgroups(0, NULL) < 0)
+	if (!c->keep_groups && !c->no_setgroups && nsi_setgroups(0, NULL) < 0)
 		return nsi_fail(err, errno, "dropping", "the supplementary groups", NULL);
 	if (nsi_setresgid(c->gid) < 0 || nsi_setresuid(c->uid) < 0)
 		return nsi_fail(err, errno, "changing to", "the container's user",

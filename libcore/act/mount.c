@@ -4,6 +4,7 @@
 #include "../base/compat.h"
 #include "../base/io.h"
 
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +63,20 @@ int nsi_mount_clone(
 				: NULL);
 	*ret_tree = nsi_take_fd(&tree);
 	return 0;
+}
+
+int nsi_mount_own_root(int rootfd, int *ret_tree, struct nsi_error *err)
+{
+	char path[PATH_MAX];
+	struct stat theirs, ours;
+
+	nsi_fd_path(rootfd, path, sizeof(path));
+	cleanup_fd int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &ours) < 0 || fstat(rootfd, &theirs) < 0)
+		return nsi_fail(err, errno, "opening the rootfs directory", path, NULL);
+	if (ours.st_dev != theirs.st_dev || ours.st_ino != theirs.st_ino)
+		return nsi_failf(err, ESTALE, "opening the rootfs directory", path, NULL, "it has changed");
+	return nsi_mount_clone(fd, path, -1, MOUNT_ATTR_NODEV, ret_tree, err);
 }
 
 /* ------------------------------------------------------------------ targets */

@@ -34,4 +34,10 @@ int nsi_mount_detached(int fd, int *ret_tree, struct nsi_error *err);
  */
 int nsi_mount_terminals(int tree, struct nsi_error *err);
 
+/*
+ * The root directory's tree, copied by the container's own process: who has no privilege outside cannot copy
+ * it there. `rootfd` comes from outside; the path behind it must lead to the same directory here.
+ */
+int nsi_mount_own_root(int rootfd, int *ret_tree, struct nsi_error *err);
+
 #endif

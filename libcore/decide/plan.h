@@ -25,7 +25,8 @@ struct nsi_confinement {
 	struct nsi_ids ids;    /* meaningful with CLONE_NEWUSER */
 	uid_t uid;             /* inside */
 	gid_t gid;
-	bool keep_groups; /* keep the caller's groups that have the same number inside */
+	bool no_setgroups; /* a user namespace in which setgroups(2) is denied */
+	bool keep_groups;  /* keep the caller's groups that have the same number inside */
 	char working_dir[1024];
 };
 
@@ -57,6 +58,7 @@ struct nsi_plan {
 	char hostname[65];
 	struct nsi_network network;
 	bool readonly_root;
+	bool rootless; /* made without privilege: the child copies the root directory's mount itself */
 	bool loopback; /* bring lo up: the network namespace is new */
 	struct {
 		bool present; /* a login container: the user it belongs to */
@@ -99,6 +101,17 @@ bool nsi_plan_wants_range(const struct nsi_spec *spec, const struct nsi_login *l
 
 /* Ids 0..65535 onto `range`, with the ids of `same` (n of them, ascending, distinct) mapped to themselves. */
 int nsi_idmap_make(uint32_t range, const uint32_t *same, int n, struct nsi_idmap map[NSI_MAX_IDMAP]);
+
+/*
+ * Turn a plan into one that an ordinary user can carry out: always a user namespace, `ids` as its maps (uid
+ * and gid 0 first), no network beyond loopback.
+ */
+int nsi_plan_rootless(struct nsi_plan *plan, const struct nsi_ids *ids, struct nsi_error *err);
+
+/* The maps of user `uid`, whose name, or NULL, is `name`: root inside, and the ids of subuid(5) and
+ * subgid(5). */
+void nsi_rootless_ids(
+	const char *subuid, const char *subgid, const char *name, uid_t uid, gid_t gid, struct nsi_ids *ret);
 
 /* Whether host id `id` has the same number inside. */
 bool nsi_idmap_same(const struct nsi_idmap *map, int n, uint32_t id);

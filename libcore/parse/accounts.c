@@ -1,5 +1,7 @@
 #include "accounts.h"
 
+#include <stdio.h>
+
 #include "../base/str.h"
 
 #include <string.h>
@@ -81,6 +83,30 @@ bool nsi_group_find(const char *text, const char *name, gid_t gid, gid_t *ret_gi
 		if (name ? strcmp(f[0], name) != 0 : found != gid)
 			continue;
 		*ret_gid = found;
+		return true;
+	}
+	return false;
+}
+
+bool nsi_subid_find(const char *text, const char *name, uid_t uid, uint32_t *ret_first, uint32_t *ret_count)
+{
+	char number[16], line[512];
+
+	snprintf(number, sizeof(number), "%u", (unsigned)uid);
+	for (const char *p = text; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
+		unsigned long long first, count;
+		char *save = NULL;
+
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(p, "\n"), p);
+		const char *who = strtok_r(line, ":", &save), *from = strtok_r(NULL, ":", &save),
+			   *n = strtok_r(NULL, ":", &save);
+		if (!who || !from || !n || (strcmp(who, number) != 0 && (!name || strcmp(who, name) != 0)))
+			continue;
+		if (!nsi_parse_number(from, 1, 4294967294ULL, &first) ||
+			!nsi_parse_number(n, 1, 4294967294ULL - first, &count))
+			continue;
+		*ret_first = (uint32_t)first;
+		*ret_count = (uint32_t)count;
 		return true;
 	}
 	return false;

@@ -3,6 +3,7 @@
 #define NSINIT_ACCOUNTS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct nsi_account {
@@ -18,6 +19,12 @@ struct nsi_account {
  * A malformed line is no entry.
  */
 bool nsi_passwd_find(const char *text, const char *name, uid_t uid, struct nsi_account *ret);
+
+/*
+ * The first range of subuid(5) or subgid(5) text for user `name` (may be NULL) or number `uid`: at least one
+ * id, all of them below 2^32 - 1.
+ */
+bool nsi_subid_find(const char *text, const char *name, uid_t uid, uint32_t *ret_first, uint32_t *ret_count);
 
 /* The same for group(5): by name, or by number where `name` is NULL. */
 bool nsi_group_find(const char *text, const char *name, gid_t gid, gid_t *ret_gid);

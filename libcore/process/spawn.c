@@ -9,6 +9,7 @@
 #include "../base/compat.h"
 #include "../base/io.h"
 #include "child.h"
+#include "idmap.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -23,7 +24,8 @@ static int become_namespace_root(const struct nsi_plan *plan, struct nsi_error *
 {
 	if (!(plan->confine.namespaces & CLONE_NEWUSER))
 		return 0;
-	if (nsi_setgroups(0, NULL) < 0 || nsi_setresgid(0) < 0 || nsi_setresuid(0) < 0)
+	if ((!plan->confine.no_setgroups && nsi_setgroups(0, NULL) < 0) || nsi_setresgid(0) < 0 ||
+		nsi_setresuid(0) < 0)
 		return nsi_fail(err, errno, "becoming root of", "the user namespace", NULL);
 	return 0;
 }
@@ -31,13 +33,17 @@ static int become_namespace_root(const struct nsi_plan *plan, struct nsi_error *
 static int build(const struct nsi_plan *plan, const int fds[], int *ret_devpts, struct nsi_error *err)
 {
 	int r = become_namespace_root(plan, err);
+	int root = fds[0];
+
+	if (r == 0 && plan->rootless)
+		r = nsi_mount_own_root(fds[0], &root, err);
 
 	if (r == 0 && plan->hostname[0] && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		r = nsi_fail(err, errno, "setting the hostname to", plan->hostname, NULL);
 	if (r == 0 && plan->loopback)
 		r = nsi_net_configure(&plan->network, err);
 	if (r == 0)
-		r = nsi_mount_plan(plan, fds[0], fds[1], ret_devpts, err);
+		r = nsi_mount_plan(plan, root, fds[1], ret_devpts, err);
 	return r;
 }
 
@@ -46,10 +52,11 @@ _Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *
 	int fds[NSI_MAX_FDS], out[2] = {-1, -1}, slave = -1;
 	struct nsi_sync_record record;
 	struct nsi_error err = {0};
-	int r = nsi_hide_process(&err);
+	int r = nsi_sync_expect(sync, NSI_SYNC_START, &record, fds, &err);
 
+	/* Not before: an unprivileged parent must be able to write our id maps. */
 	if (r == 0)
-		r = nsi_sync_expect(sync, NSI_SYNC_START, &record, fds, &err);
+		r = nsi_hide_process(&err);
 	umask(0022);
 	if (r == 0)
 		r = build(plan, fds, &out[0], &err);
@@ -97,6 +104,10 @@ static int give_trees(const struct nsi_plan *plan, pid_t pid, int rootfd, int sy
 	char shown[PATH_MAX];
 	int r = 0;
 
+	if (plan->rootless) {
+		r = nsi_sync_send(sync, NSI_SYNC_START, 0, &rootfd, 1);
+		return r < 0 ? nsi_fail(err, -r, "starting", "the container's pid 1", "it has ended") : 0;
+	}
 	if (plan->confine.namespaces & CLONE_NEWUSER)
 		r = open_ns(pid, "user", &userns, err);
 	if (r == 0)
@@ -123,7 +134,9 @@ static int prepare(const struct nsi_plan *plan, int rootfd, const char *veth, st
 	int fds[NSI_MAX_FDS];
 	int r = 0;
 
-	if (plan->confine.namespaces & CLONE_NEWUSER)
+	if (plan->rootless)
+		r = nsi_map_rootless(p->pid, &plan->confine.ids, err);
+	else if (plan->confine.namespaces & CLONE_NEWUSER)
 		r = nsi_write_idmaps(p->pid, &plan->confine.ids, err);
 	if (r == 0)
 		r = give_network(plan, p->pid, veth, err);
@@ -173,7 +186,8 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 		close(pair[1]);
 		nsi_fail(err, code, "making", "the container's namespaces",
 			code == ENOSPC  ? "a limit in /proc/sys/user is reached"
-			: code == EPERM ? "this needs root"
+			: code == EPERM ? "user namespaces are closed to ordinary users on this host "
+					  "(kernel.unprivileged_userns_clone, AppArmor): run it as root"
 					: NULL);
 		return nsi_error_reason(err, "spawn");
 	}

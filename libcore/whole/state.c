@@ -37,8 +37,27 @@ static int make_dir(const char *path, mode_t mode, struct nsi_error *err)
 	return 0;
 }
 
+const char *nsi_run_root(char buf[64])
+{
+	struct stat st;
+	uid_t uid = geteuid();
+
+	snprintf(buf, 64, "/run/user/%u", (unsigned)uid);
+	if (uid == 0)
+		snprintf(buf, 64, NSI_RUN_DIR);
+	else if (stat(buf, &st) == 0 && st.st_uid == uid)
+		snprintf(buf, 64, "/run/user/%u/nsinit", (unsigned)uid);
+	else
+		snprintf(buf, 64, "/tmp/.nsinit-%u", (unsigned)uid);
+	return buf;
+}
+
 int nsi_run_dir(struct nsi_error *err)
 {
+	char own[64];
+
+	if (geteuid() != 0)
+		return make_dir(nsi_run_root(own), 0700, err);
 	int r = make_dir(NSI_RUN_DIR, 0711, err);
 
 	if (r == 0)
@@ -62,7 +81,9 @@ int nsi_container_id(int rootfd, char id[NSI_ID_SIZE], struct nsi_error *err)
 
 static void lock_path(char path[PATH_MAX], const char *id)
 {
-	snprintf(path, PATH_MAX, "%s/%s.lock", NSI_RUN_DIR, id);
+	char root[64];
+
+	snprintf(path, PATH_MAX, "%s/%s.lock", nsi_run_root(root), id);
 }
 
 int nsi_lock(const char *id, int timeout_ms, int *ret_fd, struct nsi_error *err)
@@ -141,7 +162,9 @@ void nsi_boot_id(char text[NSI_BOOT_ID_SIZE])
 
 static void state_path(char path[PATH_MAX], const char *id, const char *file)
 {
-	snprintf(path, PATH_MAX, "%s/%s%s%s", NSI_RUN_DIR, id, *file ? "/" : "", file);
+	char root[64];
+
+	snprintf(path, PATH_MAX, "%s/%s%s%s", nsi_run_root(root), id, *file ? "/" : "", file);
 }
 
 int nsi_state_write(const char *id, struct nsi_state *state, struct nsi_error *err)

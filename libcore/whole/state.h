@@ -21,6 +21,10 @@
 
 #define NSI_RUN_DIR "/run/nsinit"
 
+/* That directory for root; one of the caller's own where `nsinit exec` runs without privilege. Fills `buf`.
+ */
+const char *nsi_run_root(char buf[64]);
+
 enum { NSI_STATE_MAGIC = 0x6e736901, NSI_ID_SIZE = 40, NSI_BOOT_ID_SIZE = 40 };
 
 struct nsi_state {
