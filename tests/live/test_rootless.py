@@ -72,7 +72,7 @@ class Rootless(unittest.TestCase):
         self.assertEqual(self.exec('--', '/etc/passwd').returncode, 126)
 
     def test_join(self):
-        front = subprocess.Popen([*AS_BOB, 'nsinit', 'exec', '-C', BOX, '--', 'sh', '-c', 'echo up; sleep 1000'],
+        front = subprocess.Popen([*AS_BOB, 'nsinit', 'exec', '-C', BOX, '--', 'sh', '-c', 'echo up; sleep 4441'],
                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.addCleanup(front.wait)
         self.addCleanup(front.kill)
@@ -86,7 +86,7 @@ class Rootless(unittest.TestCase):
                     check=False, stdin=subprocess.DEVNULL)
         self.assertEqual((other.returncode, other.stdout), (125, ''))
         os.kill(front.pid, signal.SIGKILL)
-        until(lambda: not host.supervisors() and 'sleep 1000' not in run('ps -eo args').stdout, 'the end')
+        until(lambda: not host.supervisors() and 'sleep 4441' not in run('ps -eo args').stdout, 'the end')
         self.assertEqual(self.exec('--', 'hostname').stdout, 'inside\n')  # the next start sweeps
 
     def test_terminal(self):
