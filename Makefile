@@ -12,6 +12,7 @@ BINDIR     ?= $(PREFIX)/bin
 SBINDIR    ?= $(PREFIX)/sbin
 LIBEXECDIR ?= $(PREFIX)/libexec/nsinit
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+MANDIR     ?= $(PREFIX)/share/man
 MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
 PAMDIR     ?= /lib/$(MULTIARCH)/security
 VERSION    := 0.1
@@ -102,6 +103,10 @@ install: all
 	install -D -m 0644 etc/nsinit.conf.example $(DESTDIR)$(PREFIX)/share/doc/nsinit/nsinit.conf.example
 	install -D -m 0644 etc/container.json $(DESTDIR)$(PREFIX)/share/doc/nsinit/container.json
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/nsinit/README.md
+	install -d -m 0755 $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	install -m 0644 man/*.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 0644 man/*.5 $(DESTDIR)$(MANDIR)/man5
+	install -m 0644 man/*.8 $(DESTDIR)$(MANDIR)/man8
 
 include tests/tests.mk
 

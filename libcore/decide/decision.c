@@ -147,7 +147,7 @@ enum nsi_service_mode nsi_policy_service(const struct nsi_policy *policy, const 
 	static const struct nsi_service usual[] = {{"sshd", NSI_SERVICE_SPLIT}, {"login", NSI_SERVICE_SHELL},
 		{"su", NSI_SERVICE_JOIN}, {"su-l", NSI_SERVICE_JOIN}, {"sudo", NSI_SERVICE_JOIN},
 		{"sudo-i", NSI_SERVICE_JOIN}, {"runuser", NSI_SERVICE_JOIN}, {"runuser-l", NSI_SERVICE_JOIN},
-		{"cron", NSI_SERVICE_JOIN}, {"crond", NSI_SERVICE_JOIN}, {"atd", NSI_SERVICE_JOIN}};
+		{"cron", NSI_SERVICE_JOIN}, {"crond", NSI_SERVICE_JOIN}};
 
 	for (int i = 0; i < policy->n_services; i++)
 		if (strcmp(policy->services[i].name, service) == 0)

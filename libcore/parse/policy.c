@@ -248,9 +248,30 @@ static int read_rules(struct reader *r, const config_setting_t *rules, const str
 	return 0;
 }
 
+/*
+ * Which ways a service can have. Anything else would let a process of the user's onto the host: sshd has a
+ * child of its own for the session, login runs nothing but the shell, and all others run what they are told.
+ */
+static int check_mode(
+	struct reader *r, const config_setting_t *s, const char *service, enum nsi_service_mode mode)
+{
+	bool sshd = strncmp(service, "sshd", 4) == 0, login = strcmp(service, "login") == 0;
+	char what[128];
+
+	if (mode == NSI_SERVICE_DENY || (mode == NSI_SERVICE_SPLIT && sshd) ||
+		(mode == NSI_SERVICE_SHELL && login) || (mode == NSI_SERVICE_JOIN && !sshd && !login))
+		return 0;
+	snprintf(what, sizeof(what), "\"%.40s\" can only be \"%s\" or \"deny\"", service,
+		sshd    ? "split"
+		: login ? "shell"
+			: "join");
+	return fault(r, s, NULL, what);
+}
+
 static int read_services(struct reader *r, const config_setting_t *services)
 {
-	static const char *const modes[] = {"split", "join", "shell", "deny", NULL};
+	static const char *const modes[] = {
+		"split", "join", "shell", "deny", NULL}; /* enum nsi_service_mode */
 	int n = config_setting_length(services);
 
 	if (!config_setting_is_group(services))
@@ -259,10 +280,11 @@ static int read_services(struct reader *r, const config_setting_t *services)
 	if (!r->policy->services)
 		return nsi_fail(r->err, ENOMEM, "reading", r->policy->path, NULL);
 	for (int i = 0; i < n; i++) {
-		const char *name = config_setting_name(config_setting_get_elem(services, (unsigned)i));
+		const config_setting_t *s = config_setting_get_elem(services, (unsigned)i);
+		const char *name = config_setting_name(s);
 		int mode = read_word(r, services, name, modes);
 
-		if (mode < 0)
+		if (mode < 0 || check_mode(r, s, name, (enum nsi_service_mode)mode) < 0)
 			return -EINVAL;
 		r->policy->services[i] = (struct nsi_service){name, (enum nsi_service_mode)mode};
 		r->policy->n_services++;
