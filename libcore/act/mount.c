@@ -288,14 +288,13 @@ static int do_tree(struct ground *g, const struct nsi_op *op)
 }
 
 /* A file in our own tmpfs on /dev, which is the container's from the start. */
-static int make_note(struct ground *g, const struct nsi_op *op, int *ret_dir, const char **ret_name)
+static int make_note(struct ground *g, const struct nsi_op *op, const char *name, int *ret_dir)
 {
-	*ret_name = strrchr(op->target, '/') + 1;
 	int r = open_dir(g, "dev/.nsinit", ret_dir);
 
 	if (r < 0)
 		return r;
-	cleanup_fd int fd = openat(*ret_dir, *ret_name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+	cleanup_fd int fd = openat(*ret_dir, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return nsi_fail(g->err, errno, "making", op->target, NULL);
 	r = nsi_write_full(fd, op->source, strlen(op->source));
@@ -305,20 +304,19 @@ static int make_note(struct ground *g, const struct nsi_op *op, int *ret_dir, co
 static int do_note(struct ground *g, const struct nsi_op *op)
 {
 	cleanup_fd int dir = -1;
-	const char *name;
 
-	return make_note(g, op, &dir, &name);
+	return make_note(g, op, strrchr(op->target, '/') + 1, &dir);
 }
 
 /* Bound from there over the image's, which stays as it is. */
 static int do_file(struct ground *g, const struct nsi_op *op)
 {
 	cleanup_fd int target = -1, dir = -1;
-	const char *name;
+	const char *name = strrchr(op->target, '/') + 1;
 	int r = open_file(g, op->target, &target);
 
 	if (r == 0)
-		r = make_note(g, op, &dir, &name);
+		r = make_note(g, op, name, &dir);
 	return r < 0 ? r : bind_onto(g, dir, name, 0, op->attributes, target, op->target);
 }
 
