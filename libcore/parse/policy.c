@@ -63,7 +63,8 @@ static int read_word(
 	for (int i = 0; text && words[i]; i++)
 		if (strcmp(words[i], text) == 0)
 			return i;
-	int n = snprintf(what, sizeof(what), "\"%s\" must be", name);
+	/* The name of a service is whatever the file says: no more of it than leaves room for the words. */
+	int n = snprintf(what, sizeof(what), "\"%.60s\" must be", name);
 	for (int i = 0; words[i]; i++)
 		n += snprintf(what + n, sizeof(what) - (size_t)n, "%s \"%s\"", i ? " or" : "", words[i]);
 	const char *near = text ? nsi_nearest(text, words) : NULL;
