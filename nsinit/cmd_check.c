@@ -5,6 +5,7 @@
 #include "../libcore/parse/names.h"
 #include "../libcore/parse/spec.h"
 #include "commands.h"
+#include "network.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -28,8 +29,7 @@ static void print_spec(const struct nsi_spec *spec)
 	printf("\nroot:         %s\n", spec->readonly_fs ? "read-only" : "writable");
 	printf("user:         %s\n", spec->user[0] ? spec->user : "0");
 	printf("working_dir:  %s\n", spec->working_dir);
-	if (spec->network.present)
-		printf("network:      eth0 on bridge %s, MTU %u\n", spec->network.bridge, spec->network.mtu);
+	print_network(spec);
 	for (size_t i = 0; spec->environment[i]; i++)
 		printf("environment:  %s\n", spec->environment[i]);
 }
