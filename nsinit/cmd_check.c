@@ -121,6 +121,7 @@ static void print_decision(const char *policy, const struct nsi_user *user, cons
 	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\n", d->rootfs,
 		userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
 	print_lifetime(d);
+	print_network_policy(&d->network);
 }
 
 int cmd_explain(int argc, char **argv)

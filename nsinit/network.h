@@ -11,5 +11,7 @@ int network_prepare(const char *id, struct nsi_spec *spec, const struct nsi_logi
 
 /* For `nsinit check`. */
 void print_network(const struct nsi_spec *spec);
+/* For `nsinit explain`. */
+void print_network_policy(const struct nsi_network_policy *policy);
 
 #endif

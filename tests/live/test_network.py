@@ -146,8 +146,9 @@ class Outside(Net):
         return exec_in(root, 'nc', '-w', '3', address, '7000', stdin=subprocess.DEVNULL).stdout.strip()
 
     def test_nat(self):
-        with open('/proc/sys/net/ipv4/ip_forward', 'w') as f:
-            f.write('0')
+        for name, value in (('ipv4/ip_forward', 0), ('ipv6/conf/all/forwarding', 0), ('ipv6/conf/up0/accept_ra', 1)):
+            with open(f'/proc/sys/net/{name}', 'w') as f:
+                f.write(str(value))
         networks(f'bridge = "nsbr0"; create = true; {ADDRESS} {POOL} nat = true;')
         root = root_with('net', {'bridge': 'nsbr0', 'ip': 'auto'})
         self.start(root)
@@ -156,6 +157,8 @@ class Outside(Net):
         self.assertIn('2001:0db8:0000:0000:0000:0000:0000:0001', self.ask(root, '2001:db8::2'))
         with open('/proc/sys/net/ipv4/ip_forward') as f:
             self.assertEqual(f.read(), '0\n')
+        with open('/proc/sys/net/ipv6/conf/up0/accept_ra') as f:
+            self.assertEqual(f.read(), '2\n')
         # Nobody calls in, even who knows the way.
         run('ip -n away route add 10.77.0.0/24 via 192.0.2.1')
         inside = self.address_of(root)
@@ -289,7 +292,7 @@ class Interfaces(Net):
             self.assertEqual('LOOPBACK,UP' in done.stdout, up, done.stdout)
         done = exec_in(root_with('net', {'type': 'host'}), 'readlink', '/proc/self/ns/net')
         self.assertEqual(done.stdout.strip(), os.readlink('/proc/self/ns/net'))
-        self.assertIn("the host's", nsinit('check', f'{ROOTS}/net').stdout)
+        self.assertIn("network:      the host's", nsinit('check', f'{ROOTS}/net').stdout)
 
     def test_name_servers(self):
         networks(f'bridge = "nsbr0"; create = true; {ADDRESS} {POOL} nameservers = [ "192.0.2.53", "fd77::53" ];')
