@@ -90,10 +90,11 @@ class Bridge(Net):
         for family, host in (('inet', '10.77.0.1'), ('inet6', 'fd77::1')):
             self.assertTrue(self.ping(one, host))
             self.assertFalse(self.ping(one, self.address_of(two, family)))
-        # Nor by the host, which forwards: as if the neighbour were behind the gateway.
-        other = self.address_of(two)
-        run(f'nsenter -t {wait_nspid(one)} -n ip route add {other}/32 via 10.77.0.1')
-        self.assertFalse(self.ping(one, other))
+        # Nor by the host, which forwards: each takes the other for one behind the gateway.
+        for this, that in ((one, two), (two, one)):
+            other = self.address_of(that)
+            run(f'nsenter -t {wait_nspid(this)} -n ip route add {other}/32 via 10.77.0.1')
+        self.assertFalse(self.ping(one, self.address_of(two)))
 
     def test_bridge_is_made_once(self):
         networks(f'bridge = "nsbr0"; create = true; {ADDRESS} {POOL} nat = true;')
