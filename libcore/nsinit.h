@@ -19,6 +19,8 @@
 #ifndef NSINIT_H
 #define NSINIT_H
 
+#include "parse/network.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -104,6 +106,7 @@ struct nsi_decision {
 	char rootfs[1024]; /* expanded, absolute */
 	char shell[256];   /* that nsinit-shell runs inside; "": the container's passwd decides */
 	char text[256];    /* why, in a sentence */
+	struct nsi_network_policy network;
 };
 
 int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,

@@ -5,6 +5,7 @@
 #include "../libcore/parse/names.h"
 #include "../libcore/parse/spec.h"
 #include "commands.h"
+#include "network.h"
 
 #include <getopt.h>
 #include <limits.h>
@@ -29,8 +30,7 @@ static void print_spec(const struct nsi_spec *spec)
 	printf("\nroot:         %s\n", spec->readonly_fs ? "read-only" : "writable");
 	printf("user:         %s\n", spec->user[0] ? spec->user : "0");
 	printf("working_dir:  %s\n", spec->working_dir);
-	if (spec->network.present)
-		printf("network:      eth0 on bridge %s, MTU %u\n", spec->network.bridge, spec->network.mtu);
+	print_network(spec);
 	for (size_t i = 0; spec->environment[i]; i++)
 		printf("environment:  %s\n", spec->environment[i]);
 }
@@ -122,6 +122,7 @@ static void print_decision(const char *policy, const struct nsi_user *user, cons
 	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\n", d->rootfs,
 		userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
 	print_lifetime(d);
+	print_network_policy(&d->network);
 }
 
 static int explain_usage(void)

@@ -7,6 +7,7 @@
 #include "../libcore/base/str.h"
 #include "../libcore/process/spawn.h"
 #include "../libcore/whole/control.h"
+#include "network.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -105,6 +106,8 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 	r = nsi_container_id(rootfd, c->id, err);
 	if (r == 0)
 		r = load_spec(rootfd, &spec, err);
+	if (r == 0)
+		r = network_prepare(c->id, spec, login, &c->leases, err);
 	if (r == 0)
 		r = make_plan(c, spec, login, err);
 	nsi_spec_free(spec);
@@ -212,8 +215,8 @@ int container_end(struct container *c)
 			continue;
 		c->pid1.pid = -1;
 	}
-	if (c->plan && c->plan->network.present)
-		nsi_net_disconnect(c->veth, NULL);
+	if (c->plan)
+		nsi_net_disconnect(&c->plan->network, c->veth);
 	/* Not waited for: who starts the container anew holds it, and waits for this process to end. */
 	nsi_lock(c->id, 0, &lock, NULL);
 	remove_nspid(c);
@@ -231,6 +234,7 @@ void container_free(struct container *c)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)
 			close(nsi_take_fd(fds[i]));
+	nsi_leases_release(&c->leases);
 	nsi_plan_free(c->plan);
 	c->plan = NULL;
 }

@@ -4,7 +4,7 @@
 
 #include "../libcore/decide/plan.h"
 #include "../libcore/process/exec.h"
-#include "../libcore/whole/state.h"
+#include "../libcore/whole/lease.h"
 
 struct container {
 	int rootfd;
@@ -14,6 +14,7 @@ struct container {
 	struct nsi_process pid1;
 	int range, listen, door, nspid; /* descriptors, or -1 */
 	char door_name[16];
+	struct nsi_leases leases;
 	int proc; /* the proc file system of its pid namespace, or -1 */
 };
 

@@ -3,6 +3,7 @@
 #include "../base/compat.h"
 #include "../base/str.h"
 #include "../parse/accounts.h"
+#include "network.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -300,7 +301,7 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	if (r == 0 && !image->nsswitch)
 		r = add(plan, NSI_OP_FILE, "passwd: files\ngroup: files\nhosts: files dns\n",
 			"etc/nsswitch.conf", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-	if (r == 0 && d->dns == NSI_DNS_HOST)
+	if (r == 0 && d->dns == NSI_DNS_HOST && !plan->network.nameservers.n)
 		r = add_file(plan, "etc/resolv.conf", "%s",
 			image->host_resolv_conf ? image->host_resolv_conf : "");
 	return r < 0 ? nsi_fail(err, -r, "planning", d->rootfs, NULL) : 0;
@@ -310,6 +311,7 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 	uint32_t range, struct nsi_plan **ret_plan, struct nsi_error *err)
 {
 	struct nsi_plan *plan = calloc(1, sizeof(*plan));
+	char resolv_conf[256];
 	int r;
 
 	if (!plan)
@@ -320,7 +322,7 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 	strcpy(plan->hostname, spec->hostname);
 	plan->network = spec->network;
 	plan->readonly_root = spec->readonly_fs;
-	plan->loopback = (spec->namespaces & CLONE_NEWNET) != 0;
+	plan->loopback = (spec->namespaces & CLONE_NEWNET) && spec->network.type != NSI_NET_NONE;
 	if (nsi_plan_wants_range(spec, login)) {
 		plan->confine.namespaces |= CLONE_NEWUSER;
 		plan_ids(&plan->confine.ids, login, range);
@@ -335,6 +337,8 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 			"a login container needs NEWPID, so that nothing of it outlives it");
 	if (r == 0 && login)
 		r = plan_login(plan, login, image, err);
+	if (r == 0 && nsi_resolv_conf(&plan->network.nameservers, resolv_conf, sizeof(resolv_conf)))
+		r = add_file(plan, "etc/resolv.conf", "%s", resolv_conf);
 	if (r == 0 && !login && spec->user[0])
 		r = nsi_resolve_user(spec->user, image, &plan->confine.uid, &plan->confine.gid, err);
 	if (r < 0) {

@@ -1,20 +1,14 @@
 /* The policy, /etc/nsinit/nsinit.conf. libconfig parses; what is said here is which settings exist. */
-#include "policy.h"
+#include "policy_read.h"
 
 #include "../base/cleanup.h"
 #include "../base/io.h"
 #include "../base/str.h"
 
 #include <fcntl.h>
-#include <libconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct reader {
-	struct nsi_policy *policy;
-	struct nsi_error *err;
-};
 
 static int fault(struct reader *r, const config_setting_t *at, const char *hint, const char *what)
 {
@@ -22,9 +16,11 @@ static int fault(struct reader *r, const config_setting_t *at, const char *hint,
 		r->err, r->policy->path, at ? (int)config_setting_source_line(at) : 0, 0, hint, "%s", what);
 }
 
-static const char *const top_names[] = {"version", "unmapped", "services", "defaults", "rules", NULL};
+static const char *const top_names[] = {
+	"version", "unmapped", "services", "networks", "defaults", "rules", NULL};
 #define OPTION_NAMES                                                                                         \
-	"userns", "lifetime", "idle", "max_age", "max_sessions", "home", "tty", "accounts", "dns", "shell"
+	"userns", "lifetime", "idle", "max_age", "max_sessions", "home", "tty", "accounts", "dns", "shell",  \
+		"limits"
 static const char *const option_names[] = {OPTION_NAMES, NULL};
 static const char *const rule_names[] = {"user", "group", "stay", "deny", "rootfs", OPTION_NAMES, NULL};
 
@@ -47,6 +43,16 @@ static int check_names(struct reader *r, const config_setting_t *group, const ch
 		return fault(r, entry, hint, what);
 	}
 	return 0;
+}
+
+int nsi_policy_fault(struct reader *r, const config_setting_t *at, const char *hint, const char *what)
+{
+	return fault(r, at, hint, what);
+}
+
+int nsi_policy_names(struct reader *r, const config_setting_t *group, const char *const *names)
+{
+	return check_names(r, group, names);
 }
 
 /* A setting that takes one of a few words: its index in `words`, -1 when absent, or < -1 with the error set.
@@ -126,6 +132,20 @@ static int read_shell(struct reader *r, const config_setting_t *group, struct ns
 	return 0;
 }
 
+static int read_limits(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
+{
+	static const char *const names[] = {NSI_NETWORK_LIMITS, NULL};
+	const config_setting_t *limits = config_setting_get_member(group, "limits");
+
+	if (!limits)
+		return 0;
+	if (!config_setting_is_group(limits))
+		return fault(r, limits, NULL, "\"limits\" must be a group: { ... }");
+	if (check_names(r, limits, names) < 0)
+		return -EINVAL;
+	return nsi_policy_network_limits(r, limits, &options->network);
+}
+
 static int read_options(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
 {
 	static const char *const userns[] = {"auto", "off", NULL}, *const home[] = {"bind", "none", NULL};
@@ -157,7 +177,7 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 	if (read_count(r, group, "idle", 1, &options->idle) < 0 ||
 		read_count(r, group, "max_age", 1, &options->max_age) < 0 ||
 		read_count(r, group, "max_sessions", 1, &options->max_sessions) < 0 ||
-		read_shell(r, group, options) < 0)
+		read_shell(r, group, options) < 0 || read_limits(r, group, options) < 0)
 		return -EINVAL;
 	return read_lifetime(r, group, &options->lifetime);
 }
@@ -302,6 +322,7 @@ static int read_top(struct reader *r)
 	const config_setting_t *defaults = config_setting_get_member(root, "defaults");
 	const config_setting_t *rules = config_setting_get_member(root, "rules");
 	const config_setting_t *services = config_setting_get_member(root, "services");
+	const config_setting_t *networks = config_setting_get_member(root, "networks");
 	int word, res;
 
 	res = check_names(r, root, top_names);
@@ -317,6 +338,9 @@ static int read_top(struct reader *r)
 		return fault(r, NULL, "say what happens to users without a rule",
 			"\"unmapped\" is required: \"host\" or \"deny\"");
 	r->policy->unmapped_denied = word == 1;
+	if (networks && nsi_policy_networks(r, networks, &options.network) < 0)
+		return -EINVAL;
+	r->policy->network = options.network;
 	if (defaults) {
 		if (!config_setting_is_group(defaults))
 			return fault(r, defaults, NULL, "\"defaults\" must be a group: { ... }");

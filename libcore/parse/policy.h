@@ -27,6 +27,7 @@ struct nsi_policy {
 	int n_rules;
 	struct nsi_service *services;
 	int n_services;
+	struct nsi_network_policy network; /* without any rule's limits */
 };
 
 /* Parse a text of `len` bytes, whoever wrote it; `path` is for messages. */

@@ -84,7 +84,7 @@ static const struct nsi_key top_keys[] = {
 	{"environment", json_type_array, "a list of strings", read_environment},
 	{"namespaces", json_type_array, "a list of strings", read_namespaces},
 	{"capabilities", json_type_null, NULL, nsi_read_capabilities},
-	{"network", json_type_object, "an object", nsi_read_network},
+	{"network", json_type_null, NULL, nsi_read_network},
 	{"readonly_fs", json_type_boolean, "true or false", read_readonly_fs},
 	{"user", json_type_string, "a string", read_user},
 	{"working_dir", json_type_string, "a string", read_working_dir},
@@ -99,15 +99,11 @@ static int check_whole(struct nsi_reader *r)
 	if (!(spec->namespaces & CLONE_NEWNS))
 		return nsi_complain(r, "namespaces", -1, "add \"NEWNS\" to \"namespaces\"",
 			"without NEWNS the root directory cannot be changed for the container alone");
-	if (spec->network.present && !(spec->namespaces & CLONE_NEWNET))
-		return nsi_complain(r, "network", -1,
-			"add \"NEWNET\" to \"namespaces\", or remove \"network\"",
-			"\"network\" needs a network namespace");
 	if (spec->hostname[0] && !(spec->namespaces & CLONE_NEWUTS))
 		return nsi_complain(r, "hostname", -1,
 			"add \"NEWUTS\" to \"namespaces\", or remove \"hostname\"",
 			"\"hostname\" would rename the host");
-	return 0;
+	return nsi_check_network(r);
 }
 
 int nsi_spec_parse(

@@ -3,7 +3,7 @@
 #define NSINIT_SPEC_H
 
 #include "../base/error.h"
-#include "cidr.h"
+#include "network.h"
 
 #include <stdint.h>
 
@@ -11,14 +11,6 @@ enum {
 	NSI_SPEC_MAX_BYTES = 64 * 1024,
 	NSI_SPEC_MAX_DEPTH = 16,
 	NSI_SPEC_MAX_ENV = 512,
-};
-
-struct nsi_network {
-	bool present;
-	struct nsi_address address;
-	struct nsi_address gateway; /* family 0: none */
-	char bridge[16];
-	unsigned mtu; /* bytes; 0: the bridge's */
 };
 
 struct nsi_spec {

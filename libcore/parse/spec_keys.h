@@ -6,5 +6,7 @@
 
 int nsi_read_capabilities(struct nsi_reader *r, const char *key, json_object *value);
 int nsi_read_network(struct nsi_reader *r, const char *key, json_object *value);
+/* What "network" can only tell with the rest of the file read. */
+int nsi_check_network(struct nsi_reader *r);
 
 #endif

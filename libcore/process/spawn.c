@@ -90,7 +90,7 @@ static int give_network(const struct nsi_plan *plan, pid_t pid, const char *veth
 	cleanup_fd int netns = -1;
 	int r;
 
-	if (!plan->network.present)
+	if (!plan->network.n_interfaces)
 		return 0;
 	r = open_ns(pid, "net", &netns, err);
 	return r < 0 ? r : nsi_net_connect(&plan->network, veth, netns, err);

@@ -62,6 +62,8 @@ int nsi_run_dir(struct nsi_error *err)
 
 	if (r == 0)
 		r = make_dir(NSI_RUN_DIR "/ranges", 0700, err);
+	if (r == 0)
+		r = make_dir(NSI_RUN_DIR "/leases", 0700, err);
 	return r < 0 ? r : make_dir(NSI_RUN_DIR "/doors", 0711, err);
 }
 

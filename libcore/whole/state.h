@@ -6,6 +6,7 @@
  *     <id>/control      the supervisor's socket
  *     disabled          text, for how long no login is contained (`nsinit disable`)
  *     ranges/<n>        locked by the supervisor that uses the n-th range of ids
+ *     leases/           lease.h
  *     doors/<uid>       a supervisor's socket for its login user, doors/nsinitd the broker's for everybody
  *
  * <id> is the rootfs directory's device and inode: two paths to one directory are one container. `.nspid` in

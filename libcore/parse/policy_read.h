@@ -1,0 +1,28 @@
+/* For the files that read parts of the policy; they alone see libconfig. */
+#ifndef NSINIT_POLICY_READ_H
+#define NSINIT_POLICY_READ_H
+
+#include "policy.h"
+
+#include <libconfig.h>
+
+struct reader {
+	struct nsi_policy *policy;
+	struct nsi_error *err;
+};
+
+/* Fail at a setting. */
+int nsi_policy_fault(struct reader *r, const config_setting_t *at, const char *hint, const char *what);
+
+/* A setting of `group` that is not in `names` is an error. */
+int nsi_policy_names(struct reader *r, const config_setting_t *group, const char *const *names);
+
+/* The top level's "networks". */
+int nsi_policy_networks(struct reader *r, const config_setting_t *list, struct nsi_network_policy *network);
+
+/* What "limits" of a rule says of the network. */
+#define NSI_NETWORK_LIMITS "host_network", "bridges"
+int nsi_policy_network_limits(
+	struct reader *r, const config_setting_t *limits, struct nsi_network_policy *network);
+
+#endif
