@@ -12,41 +12,6 @@ enum { UNSET = -1 };
 
 /* ------------------------------------------------------------------ rlimits */
 
-static const char *const rlimit_names[] = {
-	[RLIMIT_AS] = "AS",
-	[RLIMIT_CORE] = "CORE",
-	[RLIMIT_CPU] = "CPU",
-	[RLIMIT_DATA] = "DATA",
-	[RLIMIT_FSIZE] = "FSIZE",
-	[RLIMIT_LOCKS] = "LOCKS",
-	[RLIMIT_MEMLOCK] = "MEMLOCK",
-	[RLIMIT_MSGQUEUE] = "MSGQUEUE",
-	[RLIMIT_NICE] = "NICE",
-	[RLIMIT_NOFILE] = "NOFILE",
-	[RLIMIT_NPROC] = "NPROC",
-	[RLIMIT_RSS] = "RSS",
-	[RLIMIT_RTPRIO] = "RTPRIO",
-	[RLIMIT_RTTIME] = "RTTIME",
-	[RLIMIT_SIGPENDING] = "SIGPENDING",
-	[RLIMIT_STACK] = "STACK",
-	[RLIM_NLIMITS] = NULL,
-};
-
-const char *const *nsi_rlimit_names(void)
-{
-	return rlimit_names;
-}
-
-int nsi_rlimit_number(const char *name)
-{
-	if (strncmp(name, "RLIMIT_", 7) == 0)
-		name += 7;
-	for (int i = 0; rlimit_names[i]; i++)
-		if (strcmp(name, rlimit_names[i]) == 0)
-			return i;
-	return -1;
-}
-
 /* The one that is being read. */
 static struct nsi_rlimit *last_limit(struct nsi_reader *r)
 {
@@ -59,7 +24,7 @@ static int read_type(struct nsi_reader *r, const char *key, json_object *value)
 	int resource = nsi_rlimit_number(name);
 
 	if (resource < 0)
-		return nsi_complain_unknown(r, key, -1, "limit", name, rlimit_names);
+		return nsi_complain_unknown(r, key, -1, "limit", name, nsi_rlimit_names());
 	for (int i = 0; i < r->spec->process.limits.n - 1; i++)
 		if (r->spec->process.limits.list[i].resource == resource)
 			return nsi_complain(r, key, -1, NULL, "a second limit of type \"%s\"", name);
@@ -113,8 +78,7 @@ int nsi_read_rlimits(struct nsi_reader *r, const char *key, json_object *value)
 		const struct nsi_rlimit *l = &limits->list[i];
 
 		if (l->resource == UNSET || l->soft == INT64_MAX || l->hard == INT64_MAX)
-			res = nsi_complain(
-				r, key, i, NULL, "a limit needs \"type\", \"soft\" and \"hard\"");
+			res = nsi_complain(r, key, i, NULL, "a limit needs \"type\", \"soft\" and \"hard\"");
 		else if (l->soft > l->hard)
 			res = nsi_complain(r, key, i, NULL, "\"soft\" is above \"hard\"");
 	}
@@ -122,21 +86,6 @@ int nsi_read_rlimits(struct nsi_reader *r, const char *key, json_object *value)
 }
 
 /* ------------------------------------------------------------------ sysctl */
-
-bool nsi_sysctl_path(const char *name, char *buf, size_t size)
-{
-	const char *separator = strpbrk(name, "./");
-
-	if (!nsi_copy(buf, size, name))
-		return false;
-	for (char *p = buf; separator && *separator == '.' && *p; p++) {
-		if (*p == '.')
-			*p = '/';
-		else if (*p == '/')
-			*p = '.'; /* as in "net.ipv4.conf.eth0/1.forwarding" */
-	}
-	return true;
-}
 
 static bool has_prefix(const char *text, const char *prefix)
 {
@@ -168,7 +117,8 @@ static bool plain_path(const char *path)
 static int check_sysctl(struct nsi_reader *r, const char *name, const char *path)
 {
 	if (strcmp(path, "kernel/hostname") == 0 || strcmp(path, "kernel/domainname") == 0)
-		return nsi_complain(r, name, -1, NULL, "use the key \"%s\" instead", path + strlen("kernel/"));
+		return nsi_complain(
+			r, name, -1, NULL, "use the key \"%s\" instead", path + strlen("kernel/"));
 	if (!plain_path(path))
 		return nsi_complain(r, name, -1, NULL, "\"%.60s\" is no name of a setting", name);
 	if (!sysctl_namespace(path))
@@ -224,8 +174,8 @@ int nsi_read_sysctl(struct nsi_reader *r, const char *key, json_object *value)
 
 /* ------------------------------------------------------------------ paths and labels */
 
-static int one_path(struct nsi_reader *r, struct nsi_path_list *list, const char *key, int index,
-	const char *text)
+static int one_path(
+	struct nsi_reader *r, struct nsi_path_list *list, const char *key, int index, const char *text)
 {
 	if (index == NSI_MAX_PATHS)
 		return nsi_complain(r, key, index, NULL, "more than %d paths", NSI_MAX_PATHS);

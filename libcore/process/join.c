@@ -1,6 +1,7 @@
 #include "join.h"
 
 #include "../act/confine.h"
+#include "../act/limits.h"
 #include "../act/mount.h"
 #include "../act/ns.h"
 #include "../act/tty.h"
@@ -122,6 +123,8 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}
+	if (r == 0)
+		r = nsi_set_limits(p.pid, &confine->limits, err);
 	if (r < 0) {
 		nsi_process_discard(&p);
 		if (err && !err->reason[0])

@@ -1,6 +1,7 @@
 #include "spawn.h"
 
 #include "../act/confine.h"
+#include "../act/limits.h"
 #include "../act/mount.h"
 #include "../act/netlink.h"
 #include "../act/ns.h"
@@ -34,6 +35,8 @@ static int build(const struct nsi_plan *plan, const int fds[], int *ret_devpts, 
 
 	if (r == 0 && plan->hostname[0] && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		r = nsi_fail(err, errno, "setting the hostname to", plan->hostname, NULL);
+	if (r == 0 && plan->domainname[0] && setdomainname(plan->domainname, strlen(plan->domainname)) < 0)
+		r = nsi_fail(err, errno, "setting the domainname to", plan->domainname, NULL);
 	if (r == 0 && plan->loopback)
 		r = nsi_net_configure(&plan->network, err);
 	if (r == 0)
@@ -133,7 +136,8 @@ static int prepare(const struct nsi_plan *plan, int rootfd, const char *veth, st
 		return r;
 	p->devpts = fds[0];
 	p->pty = fds[1];
-	return 0;
+	/* Last, so that they hold for the command and not for its preparation. */
+	return nsi_set_limits(p->pid, &plan->confine.limits, err);
 }
 
 /*

@@ -1,5 +1,6 @@
 /* The public functions of a login: have the container live, and be counted in it. */
 #include "../act/confine.h"
+#include "../act/limits.h"
 #include "../act/mount.h"
 #include "../act/ns.h"
 #include "../act/nss.h"
@@ -80,6 +81,8 @@ int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 	if (r < 0)
 		r = nsi_fail(err, -r, "telling", "the container's supervisor", "it has ended");
 	if (r == 0)
+		r = nsi_set_limits(0, &s->confine.limits, err);
+	if (r == 0)
 		r = nsi_filter_groups(&s->confine, err);
 	if (r == 0)
 		r = nsi_enter(s->pid1, s->confine.namespaces, err);
@@ -100,8 +103,10 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 			"a privileged process may do so only with a user namespace");
 	if (r == 0)
 		r = nsi_pin_names(err);
-	if (r == 0)
+	if (r == 0 && !s->confine.seccomp) /* the filter has it */
 		r = nsi_deny_terminal_input(err);
+	if (r == 0)
+		r = nsi_set_limits(0, &s->confine.limits, err);
 	if (r == 0)
 		r = nsi_filter_groups(&s->confine, err);
 	if (r == 0)
