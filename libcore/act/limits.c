@@ -8,28 +8,53 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static uint64_t least(uint64_t a, uint64_t b)
+static int fail_limit(const struct nsi_rlimit *limit, struct nsi_error *err)
 {
-	return a < b ? a : b;
-}
-
-static int set_limit(pid_t pid, const struct nsi_rlimit *wanted, struct nsi_error *err)
-{
-	struct rlimit now, new = {.rlim_cur = wanted->soft, .rlim_max = wanted->hard};
-	const enum __rlimit_resource resource = (enum __rlimit_resource)wanted->resource;
 	char name[32];
 
-	if (prlimit(pid, resource, NULL, &now) == 0 && geteuid() != 0) {
-		new.rlim_max = least(new.rlim_max, now.rlim_max);
-		new.rlim_cur = least(new.rlim_cur, new.rlim_max);
-	}
-	if (prlimit(pid, resource, &new, NULL) == 0)
-		return 0;
-	snprintf(name, sizeof(name), "RLIMIT_%s", nsi_rlimit_names()[wanted->resource]);
+	snprintf(name, sizeof(name), "RLIMIT_%s", nsi_rlimit_names()[limit->resource]);
 	return nsi_fail(err, errno, "setting", name,
 		errno == EPERM ? "it is above what this host allows: the caller's hard limit, where "
 				 "CAP_SYS_RESOURCE is missing, or fs.nr_open for RLIMIT_NOFILE"
 			       : NULL);
+}
+
+int nsi_raise_limits(const struct nsi_limits *limits, struct nsi_error *err)
+{
+	struct rlimit now;
+
+	for (int i = 0; i < limits->n && geteuid() == 0; i++) {
+		const struct nsi_rlimit *wanted = &limits->list[i];
+		const enum __rlimit_resource resource = (enum __rlimit_resource)wanted->resource;
+
+		if (getrlimit(resource, &now) < 0)
+			return fail_limit(wanted, err);
+		if (now.rlim_max >= wanted->hard)
+			continue;
+		now.rlim_max = wanted->hard;
+		if (setrlimit(resource, &now) < 0)
+			return fail_limit(wanted, err);
+	}
+	return 0;
+}
+
+int nsi_set_limits(const struct nsi_limits *limits, struct nsi_error *err)
+{
+	struct rlimit limit;
+
+	for (int i = 0; i < limits->n; i++) {
+		const struct nsi_rlimit *wanted = &limits->list[i];
+		const enum __rlimit_resource resource = (enum __rlimit_resource)wanted->resource;
+
+		if (getrlimit(resource, &limit) < 0)
+			return fail_limit(wanted, err);
+		if (limit.rlim_max > wanted->hard)
+			limit.rlim_max = wanted->hard;
+		limit.rlim_cur = wanted->soft < limit.rlim_max ? wanted->soft : limit.rlim_max;
+		if (setrlimit(resource, &limit) < 0)
+			return fail_limit(wanted, err);
+	}
+	return 0;
 }
 
 static int write_score(const char *path, int score, struct nsi_error *err)
@@ -43,19 +68,6 @@ static int write_score(const char *path, int score, struct nsi_error *err)
 		     : 0;
 }
 
-int nsi_set_limits(pid_t pid, const struct nsi_limits *limits, struct nsi_error *err)
-{
-	char path[64];
-	int r = 0;
-
-	for (int i = 0; r == 0 && i < limits->n; i++)
-		r = set_limit(pid, &limits->list[i], err);
-	if (r < 0 || !limits->oom_given || geteuid() != 0)
-		return r;
-	snprintf(path, sizeof(path), pid ? "/proc/%d/oom_score_adj" : "/proc/self/oom_score_adj", (int)pid);
-	return write_score(path, limits->oom_score_adj, err);
-}
-
 int nsi_set_oom_score(int pidfd, const struct nsi_limits *limits, struct nsi_error *err)
 {
 	char path[64], text[1024] = "";
@@ -64,6 +76,8 @@ int nsi_set_oom_score(int pidfd, const struct nsi_limits *limits, struct nsi_err
 
 	if (!limits->oom_given)
 		return 0;
+	if (pidfd < 0)
+		return write_score("/proc/self/oom_score_adj", limits->oom_score_adj, err);
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
 	info = open(path, O_RDONLY | O_CLOEXEC);
 	if (info < 0 || read(info, text, sizeof(text) - 1) < 0)

@@ -5,12 +5,15 @@
 #include "../decide/plan.h"
 
 /*
- * Set them on process `pid`, which must not be able to end unnoticed: a child not waited for, or the caller
- * itself, 0. Whoever is not root gets no more than the limits it has, and the score it has.
+ * Raise the caller's own hard limits where they are below. On the host, before anything is entered or forked:
+ * it needs CAP_SYS_RESOURCE there. Whoever is not root makes do with what it has.
  */
-int nsi_set_limits(pid_t pid, const struct nsi_limits *limits, struct nsi_error *err);
+int nsi_raise_limits(const struct nsi_limits *limits, struct nsi_error *err);
 
-/* Set the score of the process behind `pidfd`. */
+/* Set the caller's own limits, up to its hard limits. Anywhere; the last step before the program. */
+int nsi_set_limits(const struct nsi_limits *limits, struct nsi_error *err);
+
+/* Set the score of the process behind `pidfd`; -1: of the caller. On the host, as root. */
 int nsi_set_oom_score(int pidfd, const struct nsi_limits *limits, struct nsi_error *err);
 
 #endif

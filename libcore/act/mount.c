@@ -342,7 +342,8 @@ static int do_readonly(struct ground *g, const struct nsi_op *op)
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	return bind_onto(g, target, "", AT_EMPTY_PATH, op->attributes, target, op->target);
+	/* With what is mounted below, which keeps its own attributes. */
+	return bind_onto(g, target, "", AT_EMPTY_PATH | AT_RECURSIVE, op->attributes, target, op->target);
 }
 
 static int do_mask(struct ground *g, const struct nsi_op *op)

@@ -324,6 +324,8 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 			"a login container needs NEWPID, so that nothing of it outlives it");
 	if (r == 0 && login)
 		r = plan_login(plan, login, image, err);
+	if (r == 0)
+		r = nsi_plan_hide(plan, spec, err);
 	if (r == 0 && !login && spec->user[0])
 		r = nsi_resolve_identity(spec->user, image, &plan->confine, err);
 	if (r < 0) {

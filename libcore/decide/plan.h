@@ -119,8 +119,10 @@ void nsi_plan_free(struct nsi_plan *plan);
 int nsi_plan_add(struct nsi_plan *plan, enum nsi_op_kind kind, const char *source, const char *target,
 	const char *options, unsigned attributes);
 
-/* The keys of process.h, and what of /proc and /sys is hidden: after the standard mounts. */
+/* The keys of process.h: after the standard mounts. What is hidden of /proc, /sys and others: after all
+ * mounts. */
 int nsi_plan_process(struct nsi_plan *plan, const struct nsi_spec *spec, struct nsi_error *err);
+int nsi_plan_hide(struct nsi_plan *plan, const struct nsi_spec *spec, struct nsi_error *err);
 
 /* Whether the container needs a range of ids. */
 bool nsi_plan_wants_range(const struct nsi_spec *spec, const struct nsi_login *login);

@@ -44,8 +44,9 @@ static int add_paths(struct nsi_plan *plan, enum nsi_op_kind kind, const struct 
 }
 
 /* What root inside could otherwise use against the host, or read about it. */
-static int add_hidden_paths(struct nsi_plan *plan, const struct nsi_process_spec *p)
+int nsi_plan_hide(struct nsi_plan *plan, const struct nsi_spec *spec, struct nsi_error *err)
 {
+	const struct nsi_process_spec *p = &spec->process;
 	static const char *const ours[] = {".nspid", "container.json", NULL};
 	static const char *const readonly[] = {
 		"proc/bus", "proc/fs", "proc/irq", "proc/sys", "proc/sysrq-trigger", NULL};
@@ -59,7 +60,7 @@ static int add_hidden_paths(struct nsi_plan *plan, const struct nsi_process_spec
 		r = add_paths(plan, NSI_OP_READONLY, &p->readonly, readonly);
 	if (r == 0)
 		r = add_paths(plan, NSI_OP_MASK, &p->masked, masked);
-	return r;
+	return r < 0 ? nsi_fail(err, -r, "planning", "what is hidden", NULL) : 0;
 }
 
 int nsi_plan_process(struct nsi_plan *plan, const struct nsi_spec *spec, struct nsi_error *err)
@@ -74,9 +75,7 @@ int nsi_plan_process(struct nsi_plan *plan, const struct nsi_spec *spec, struct 
 	int r = add_sysctls(plan, p);
 	if (r == 0)
 		r = add_zone(plan, p->timezone);
-	if (r == 0)
-		r = add_hidden_paths(plan, p);
-	return r < 0 ? nsi_fail(err, -r, "planning", "the container's file systems", NULL) : 0;
+	return r < 0 ? nsi_fail(err, -r, "planning", "the kernel's settings", NULL) : 0;
 }
 
 /* ------------------------------------------------------------------ the user and the groups */

@@ -24,7 +24,8 @@ static int read_type(struct nsi_reader *r, const char *key, json_object *value)
 	int resource = nsi_rlimit_number(name);
 
 	if (resource < 0)
-		return nsi_complain_unknown(r, key, -1, "limit", name, nsi_rlimit_names());
+		return nsi_complain_unknown(r, key, -1, "limit",
+			strncmp(name, "RLIMIT_", 7) ? name : name + 7, nsi_rlimit_names());
 	for (int i = 0; i < r->spec->process.limits.n - 1; i++)
 		if (r->spec->process.limits.list[i].resource == resource)
 			return nsi_complain(r, key, -1, NULL, "a second limit of type \"%s\"", name);

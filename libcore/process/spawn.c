@@ -61,7 +61,7 @@ _Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *
 	if (r < 0)
 		nsi_child_fail(sync, &err);
 	umask(exec->umask);
-	nsi_child_run(exec, slave, sync, out, exec->tty ? 2 : 1);
+	nsi_child_run(exec, &plan->confine.limits, slave, sync, out, exec->tty ? 2 : 1);
 }
 
 /* ------------------------------------------------------------------ the parent */
@@ -136,8 +136,7 @@ static int prepare(const struct nsi_plan *plan, int rootfd, const char *veth, st
 		return r;
 	p->devpts = fds[0];
 	p->pty = fds[1];
-	/* Last, so that they hold for the command and not for its preparation. */
-	return nsi_set_limits(p->pid, &plan->confine.limits, err);
+	return nsi_set_oom_score(p->pidfd, &plan->confine.limits, err);
 }
 
 /*
@@ -164,7 +163,10 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 {
 	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
 	int pair[2];
+	int r = nsi_raise_limits(&plan->confine.limits, err);
 
+	if (r < 0)
+		return nsi_error_reason(err, "spawn");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
 	p.pid = clone_owned(plan, &p.pidfd);
@@ -185,7 +187,7 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 	}
 	close(pair[1]);
 	p.sync = pair[0];
-	int r = prepare(plan, rootfd, veth, &p, err);
+	r = prepare(plan, rootfd, veth, &p, err);
 	if (r < 0) {
 		nsi_process_discard(&p);
 		if (err && !err->reason[0])

@@ -74,6 +74,16 @@ int nsi_session_terminal(struct nsi_session *s, struct nsi_error *err)
 	return 0;
 }
 
+/* On the host still: inside nobody may raise them. */
+static int limit(const struct nsi_limits *limits, struct nsi_error *err)
+{
+	int r = nsi_raise_limits(limits, err);
+
+	if (r == 0)
+		r = nsi_set_limits(limits, err);
+	return r < 0 ? r : nsi_set_oom_score(-1, limits, err);
+}
+
 int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 {
 	int r = nsi_control_tell(s->sock, NSI_ASK_CHILD, true);
@@ -81,7 +91,7 @@ int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 	if (r < 0)
 		r = nsi_fail(err, -r, "telling", "the container's supervisor", "it has ended");
 	if (r == 0)
-		r = nsi_set_limits(0, &s->confine.limits, err);
+		r = limit(&s->confine.limits, err);
 	if (r == 0)
 		r = nsi_filter_groups(&s->confine, err);
 	if (r == 0)
@@ -106,7 +116,7 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 	if (r == 0 && !s->confine.seccomp) /* the filter has it */
 		r = nsi_deny_terminal_input(err);
 	if (r == 0)
-		r = nsi_set_limits(0, &s->confine.limits, err);
+		r = limit(&s->confine.limits, err);
 	if (r == 0)
 		r = nsi_filter_groups(&s->confine, err);
 	if (r == 0)
