@@ -11,7 +11,62 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+
+static void print_capabilities(const char *title, uint64_t set)
+{
+	const char *const *names = nsi_capability_names();
+
+	printf("%-13s", title);
+	for (size_t i = 0; names[i]; i++)
+		if (set & (UINT64_C(1) << nsi_capability_number(names[i])))
+			printf(" %s", names[i]);
+	putchar('\n');
+}
+
+static void print_amount(uint64_t amount)
+{
+	if (amount == RLIM_INFINITY)
+		printf(" unlimited");
+	else
+		printf(" %llu", (unsigned long long)amount);
+}
+
+static void print_paths(const char *title, const struct nsi_path_list *paths)
+{
+	if (!paths->given)
+		return;
+	printf("%-13s", title);
+	for (int i = 0; i < paths->n; i++)
+		printf(" %s", paths->list[i]);
+	puts(paths->n ? "" : " (none)");
+}
+
+static void print_process(const struct nsi_process_spec *p)
+{
+	if (p->ambient)
+		print_capabilities("ambient:", p->ambient);
+	printf("seccomp:      %s\n", p->seccomp_off ? "off" : "default");
+	if (p->no_new_privs)
+		puts("no_new_privs: true");
+	for (int i = 0; i < p->limits.n; i++) {
+		printf("rlimit:       %s", nsi_rlimit_names()[p->limits.list[i].resource]);
+		print_amount(p->limits.list[i].soft);
+		print_amount(p->limits.list[i].hard);
+		putchar('\n');
+	}
+	if (p->limits.oom_given)
+		printf("oom score:    %d\n", p->limits.oom_score_adj);
+	for (int i = 0; i < p->n_sysctls; i++)
+		printf("sysctl:       %s = %s\n", p->sysctls[i].name, p->sysctls[i].value);
+	print_paths("masked:", &p->masked);
+	print_paths("read-only:", &p->readonly);
+	if (p->timezone[0])
+		printf("timezone:     %s\n", p->timezone);
+	for (int i = 0; i < p->n_labels; i++)
+		printf("label:        %s=%s\n", p->labels[i].name, p->labels[i].value);
+}
 
 static void print_spec(const struct nsi_spec *spec)
 {
@@ -22,15 +77,15 @@ static void print_spec(const struct nsi_spec *spec)
 	for (size_t i = 0; names[i]; i++)
 		if (spec->namespaces & nsi_namespace_flag(names[i]))
 			printf(" %s", names[i]);
-	printf("\ncapabilities:");
-	names = nsi_capability_names();
-	for (size_t i = 0; names[i]; i++)
-		if (spec->capabilities & (UINT64_C(1) << nsi_capability_number(names[i])))
-			printf(" %s", names[i]);
-	printf("\nroot:         %s\n", spec->readonly_fs ? "read-only" : "writable");
+	putchar('\n');
+	print_capabilities("capabilities:", spec->capabilities);
+	printf("root:         %s\n", spec->readonly_fs ? "read-only" : "writable");
 	printf("user:         %s\n", spec->user[0] ? spec->user : "0");
 	printf("working_dir:  %s\n", spec->working_dir);
 	print_network(spec);
+	if (spec->process.domainname[0])
+		printf("domainname:   %s\n", spec->process.domainname);
+	print_process(&spec->process);
 	for (size_t i = 0; spec->environment[i]; i++)
 		printf("environment:  %s\n", spec->environment[i]);
 }

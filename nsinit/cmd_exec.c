@@ -134,7 +134,7 @@ static int apply_options(
 	struct nsi_image image = {0};
 	image_read(rootfd, "etc/passwd", &image.passwd);
 	image_read(rootfd, "etc/group", &image.group);
-	int r = nsi_resolve_user(o->user, &image, &confine->uid, &confine->gid, err);
+	int r = nsi_resolve_identity(o->user, &image, confine, err);
 	free(image.passwd);
 	free(image.group);
 	return r;

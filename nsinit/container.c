@@ -1,6 +1,7 @@
 #include "container.h"
 
 #include "../libcore/act/netlink.h"
+#include "../libcore/act/seccomp.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
@@ -86,6 +87,8 @@ static int make_plan(struct container *c, const struct nsi_spec *spec, const str
 		own_ids(&ids);
 		r = nsi_plan_rootless(c->plan, &ids, err);
 	}
+	if (r == 0 && c->plan->confine.seccomp)
+		r = nsi_seccomp_compile(c->plan->confine.capabilities, &c->plan->confine.filter, err);
 	free(image.passwd);
 	free(image.group);
 	free(image.hosts);

@@ -1,5 +1,6 @@
 #include "server.h"
 
+#include "../libcore/act/limits.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
@@ -192,6 +193,7 @@ static void answer(struct session *s, bool as_login_user, const int *fds, int n_
 		reply->confine.uid = plan->login.uid;
 		reply->confine.gid = plan->login.gid;
 		reply->confine.keep_groups = true;
+		reply->confine.ambient = 0;
 		strcpy(reply->confine.working_dir, "/");
 	}
 	for (size_t i = 0; plan->environment[i]; i++) {
@@ -288,6 +290,8 @@ static void serve_shell(struct session *s, uid_t uid)
 			"without a user namespace nsinit-shell has no right to enter");
 		r = nsi_error_reason(&err, "session");
 	}
+	if (r == 0) /* it has no right to do so itself; what it starts inherits it */
+		r = nsi_set_oom_score(s->leader, &s->server->c->plan->confine.limits, &err);
 	if (r < 0)
 		nsi_control_refuse(s->sock, &err);
 	else

@@ -266,6 +266,21 @@ static int do_program(struct ground *g, const struct nsi_op *op)
 	return r < 0 ? r : bind_onto(g, AT_FDCWD, op->source, 0, op->attributes, target, op->target);
 }
 
+/* The fresh proc file system is mounted by now, and what is written is the new namespaces' own. */
+static int do_sysctl(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int fd = nsi_openat2(g->root, op->target, O_WRONLY | O_CLOEXEC, 0, STRICT);
+	int r = fd < 0 ? -errno : nsi_write_full(fd, op->source, strlen(op->source));
+
+	if (r == 0)
+		return 0;
+	return nsi_fail(g->err, -r, "setting", op->target,
+		r == -ENOENT ? "this kernel has no such setting, or not for each namespace"
+		: r == -EACCES || r == -EPERM
+			? "this kernel does not let a container's root set it (IPC: Linux 5.19)"
+			: NULL);
+}
+
 static int do_symlink(struct ground *g, const struct nsi_op *op)
 {
 	cleanup_fd int dev = nsi_openat2(g->root, "dev", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
@@ -340,7 +355,8 @@ static int do_readonly(struct ground *g, const struct nsi_op *op)
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	return bind_onto(g, target, "", AT_EMPTY_PATH, op->attributes, target, op->target);
+	/* With what is mounted below, which keeps its own attributes. */
+	return bind_onto(g, target, "", AT_EMPTY_PATH | AT_RECURSIVE, op->attributes, target, op->target);
 }
 
 static int do_mask(struct ground *g, const struct nsi_op *op)
@@ -367,6 +383,9 @@ static int do_op(struct ground *g, const struct nsi_op *op)
 		return do_filesystem(g, op);
 	case NSI_OP_SYSFS:
 		return do_sysfs(g, op);
+	case NSI_OP_SYSCTL:
+		return do_sysctl(g, op);
+	case NSI_OP_ZONE:
 	case NSI_OP_DEVICE:
 		return do_device(g, op);
 	case NSI_OP_PROGRAM:

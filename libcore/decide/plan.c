@@ -62,19 +62,10 @@ static void add_standard_mounts(struct nsi_plan *plan)
 		add(plan, NSI_OP_SYMLINK, links[i][0], links[i][1], NULL, 0);
 }
 
-/* What root inside could otherwise use against the host, or read about it. */
-static void add_hidden_paths(struct nsi_plan *plan)
+int nsi_plan_add(struct nsi_plan *plan, enum nsi_op_kind kind, const char *source, const char *target,
+	const char *options, unsigned attributes)
 {
-	static const char *const readonly[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys",
-		"proc/sysrq-trigger", ".nspid", "container.json"};
-	static const char *const masked[] = {"proc/acpi", "proc/asound", "proc/kcore", "proc/keys",
-		"proc/latency_stats", "proc/timer_list", "proc/timer_stats", "proc/sched_debug", "proc/scsi",
-		"sys/firmware"};
-
-	for (size_t i = 0; i < sizeof(readonly) / sizeof(readonly[0]); i++)
-		add(plan, NSI_OP_READONLY, NULL, readonly[i], NULL, MOUNT_ATTR_RDONLY);
-	for (size_t i = 0; i < sizeof(masked) / sizeof(masked[0]); i++)
-		add(plan, NSI_OP_MASK, NULL, masked[i], NULL, MOUNT_ATTR_RDONLY);
+	return add(plan, kind, source, target, options, attributes);
 }
 
 static char *own(struct nsi_plan *plan, char *text)
@@ -208,8 +199,7 @@ static void plan_ids(struct nsi_ids *ids, const struct nsi_login *login, uint32_
 	ids->n_gids = nsi_idmap_make(range, gids, gid == TTY_GID ? 1 : 2, ids->gids);
 }
 
-static int resolve_group(
-	const char *text, const struct nsi_image *image, gid_t *ret_gid, struct nsi_error *err)
+int nsi_resolve_group(const char *text, const struct nsi_image *image, gid_t *ret_gid, struct nsi_error *err)
 {
 	unsigned long long number;
 
@@ -235,7 +225,7 @@ int nsi_resolve_user(const char *text, const struct nsi_image *image, uid_t *ret
 		return nsi_failf(err, EINVAL, "resolving user", text, NULL, "longer than 63 characters");
 	char *group = strchr(name, ':');
 	if (group)
-		*group++ = '\0';
+		*group++ = '\0', group[strcspn(group, ",")] = '\0';
 	if (nsi_parse_number(name, 0, 4294967294ULL, &number)) {
 		known = image->passwd && nsi_passwd_find(image->passwd, NULL, (uid_t)number, &found);
 		*ret_uid = (uid_t)number;
@@ -249,7 +239,7 @@ int nsi_resolve_user(const char *text, const struct nsi_image *image, uid_t *ret
 		*ret_uid = found.uid;
 	}
 	*ret_gid = known ? found.gid : 0;
-	return group ? resolve_group(group, image, ret_gid, err) : 0;
+	return group ? nsi_resolve_group(group, image, ret_gid, err) : 0;
 }
 
 /* ------------------------------------------------------------------ the whole */
@@ -328,9 +318,8 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 		plan_ids(&plan->confine.ids, login, range);
 	}
 	add_standard_mounts(plan);
-	add_hidden_paths(plan);
-	r = copy_environment(plan, spec);
-	if (r < 0)
+	r = nsi_plan_process(plan, spec, err);
+	if (r == 0 && (r = copy_environment(plan, spec)) < 0)
 		nsi_fail(err, -r, "planning", "environment", NULL);
 	if (r == 0 && login && !(spec->namespaces & CLONE_NEWPID))
 		r = nsi_failf(err, EINVAL, "planning", "container.json", "add \"NEWPID\" to \"namespaces\"",
@@ -339,8 +328,10 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 		r = plan_login(plan, login, image, err);
 	if (r == 0 && nsi_resolv_conf(&plan->network.nameservers, resolv_conf, sizeof(resolv_conf)))
 		r = add_file(plan, "etc/resolv.conf", "%s", resolv_conf);
+	if (r == 0)
+		r = nsi_plan_hide(plan, spec, err);
 	if (r == 0 && !login && spec->user[0])
-		r = nsi_resolve_user(spec->user, image, &plan->confine.uid, &plan->confine.gid, err);
+		r = nsi_resolve_identity(spec->user, image, &plan->confine, err);
 	if (r < 0) {
 		nsi_plan_free(plan);
 		return r;

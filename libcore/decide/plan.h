@@ -7,6 +7,8 @@
 
 #include "../parse/spec.h"
 
+#include <linux/filter.h>
+
 struct nsi_idmap {
 	uint32_t inside, outside, count; /* user_namespaces(7) */
 };
@@ -18,6 +20,14 @@ struct nsi_ids {
 	struct nsi_idmap uids[NSI_MAX_IDMAP], gids[NSI_MAX_IDMAP];
 };
 
+enum { NSI_MAX_GROUPS = 32, NSI_FILTERS = 2, NSI_FILTER_MAX = 2048 };
+
+/* System call filters: classic BPF programs, `n` instructions each, one behind the other in `code`. */
+struct nsi_filter {
+	uint16_t n[NSI_FILTERS]; /* 0: none */
+	struct sock_filter code[NSI_FILTER_MAX];
+};
+
 /* What confines pid 1, and any process that joins, in the same way. A plain value: it crosses sockets. */
 struct nsi_confinement {
 	uint64_t namespaces;   /* CLONE_NEW*: those that the container has of its own */
@@ -27,6 +37,13 @@ struct nsi_confinement {
 	gid_t gid;
 	bool no_setgroups; /* a user namespace in which setgroups(2) is denied */
 	bool keep_groups;  /* keep the caller's groups that have the same number inside */
+	int n_groups;      /* otherwise these */
+	gid_t groups[NSI_MAX_GROUPS];
+	uint64_t ambient; /* capabilities of a uid other than 0 */
+	bool no_new_privs;
+	bool seccomp; /* `filter` is to be made and loaded: the default one */
+	struct nsi_limits limits;
+	struct nsi_filter filter;
 	char working_dir[1024];
 };
 
@@ -40,6 +57,8 @@ enum nsi_op_kind {
 	NSI_OP_FILE,     /* a file with the text `source`, on file `target` */
 	NSI_OP_NOTE,     /* a file with the text `source`, as it is, in the container's /dev */
 	NSI_OP_READONLY, /* `target` over itself, read-only; nothing where it does not exist */
+	NSI_OP_ZONE,     /* the host's file `source`, on file `target` */
+	NSI_OP_SYSCTL,   /* the text `source` into the kernel's file `target` */
 	NSI_OP_MASK,     /* nothing to be seen at `target`; nothing where it does not exist */
 };
 
@@ -51,12 +70,14 @@ struct nsi_op {
 	const char *options; /* "key=value,key"; NULL: none */
 };
 
-enum { NSI_MAX_OPS = 64 };
+enum { NSI_MAX_OPS = 192 };
 
 struct nsi_plan {
 	struct nsi_confinement confine;
-	char hostname[65];
+	char hostname[65], domainname[65];
 	struct nsi_network network;
+	char zone[128]; /* the host's file of the time zone; "": the image's */
+	struct nsi_sysctl sysctls[NSI_MAX_SYSCTLS];
 	bool readonly_root;
 	bool rootless; /* made without privilege: the child copies the root directory's mount itself */
 	bool loopback; /* bring lo up: the network namespace is new */
@@ -96,6 +117,15 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 	uint32_t range, struct nsi_plan **ret_plan, struct nsi_error *err);
 void nsi_plan_free(struct nsi_plan *plan);
 
+/* Append an operation; `source` and `options` must outlive the plan or be its own. -E2BIG: no room. */
+int nsi_plan_add(struct nsi_plan *plan, enum nsi_op_kind kind, const char *source, const char *target,
+	const char *options, unsigned attributes);
+
+/* The keys of process.h: after the standard mounts. What is hidden of /proc, /sys and others: after all
+ * mounts. */
+int nsi_plan_process(struct nsi_plan *plan, const struct nsi_spec *spec, struct nsi_error *err);
+int nsi_plan_hide(struct nsi_plan *plan, const struct nsi_spec *spec, struct nsi_error *err);
+
 /* Whether the container needs a range of ids. */
 bool nsi_plan_wants_range(const struct nsi_spec *spec, const struct nsi_login *login);
 
@@ -116,8 +146,14 @@ void nsi_rootless_ids(
 /* Whether host id `id` has the same number inside. */
 bool nsi_idmap_same(const struct nsi_idmap *map, int n, uint32_t id);
 
-/* "USER[:GROUP]", names taken from the image. */
+/* "USER[:GROUP[,GROUP...]]", names taken from the image. */
 int nsi_resolve_user(const char *text, const struct nsi_image *image, uid_t *ret_uid, gid_t *ret_gid,
+	struct nsi_error *err);
+int nsi_resolve_group(const char *text, const struct nsi_image *image, gid_t *ret_gid, struct nsi_error *err);
+
+/* The same with the supplementary groups: those named, or without any group named, the user's in the image.
+ */
+int nsi_resolve_identity(const char *text, const struct nsi_image *image, struct nsi_confinement *confine,
 	struct nsi_error *err);
 
 #endif

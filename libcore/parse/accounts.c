@@ -111,3 +111,30 @@ bool nsi_subid_find(const char *text, const char *name, uid_t uid, uint32_t *ret
 	}
 	return false;
 }
+
+static bool lists(char *members, const char *name)
+{
+	char *save = NULL;
+
+	for (char *m = strtok_r(members, ",", &save); m; m = strtok_r(NULL, ",", &save))
+		if (strcmp(m, name) == 0)
+			return true;
+	return false;
+}
+
+int nsi_groups_of(const char *text, const char *name, gid_t *gids, int max)
+{
+	char line[MAX_LINE], *f[MAX_FIELDS];
+	int n = 0;
+
+	while (next_line(&text, line)) {
+		gid_t gid;
+
+		if (split(line, f) != 4 || !id_number(f[2], &gid) || !lists(f[3], name))
+			continue;
+		if (n < max)
+			gids[n] = gid;
+		n++;
+	}
+	return n;
+}

@@ -29,4 +29,7 @@ bool nsi_subid_find(const char *text, const char *name, uid_t uid, uint32_t *ret
 /* The same for group(5): by name, or by number where `name` is NULL. */
 bool nsi_group_find(const char *text, const char *name, gid_t gid, gid_t *ret_gid);
 
+/* The gids of the groups that list `name` as a member, into `gids` the first `max`. How many there are. */
+int nsi_groups_of(const char *text, const char *name, gid_t *gids, int max);
+
 #endif

@@ -88,6 +88,16 @@ static const struct nsi_key top_keys[] = {
 	{"readonly_fs", json_type_boolean, "true or false", read_readonly_fs},
 	{"user", json_type_string, "a string", read_user},
 	{"working_dir", json_type_string, "a string", read_working_dir},
+	{"rlimits", json_type_array, "a list of objects", nsi_read_rlimits},
+	{"no_new_privs", json_type_boolean, "true or false", nsi_read_no_new_privs},
+	{"seccomp", json_type_string, "\"default\" or \"off\"", nsi_read_seccomp},
+	{"oom_score_adj", json_type_int, "a whole number", nsi_read_oom_score_adj},
+	{"sysctl", json_type_object, "an object", nsi_read_sysctl},
+	{"domainname", json_type_string, "a string", nsi_read_domainname},
+	{"masked_paths", json_type_array, "a list of strings", nsi_read_masked_paths},
+	{"readonly_paths", json_type_array, "a list of strings", nsi_read_readonly_paths},
+	{"timezone", json_type_string, "a string", nsi_read_timezone},
+	{"labels", json_type_object, "an object of strings", nsi_read_labels},
 	{0},
 };
 
@@ -103,7 +113,9 @@ static int check_whole(struct nsi_reader *r)
 		return nsi_complain(r, "hostname", -1,
 			"add \"NEWUTS\" to \"namespaces\", or remove \"hostname\"",
 			"\"hostname\" would rename the host");
-	return nsi_check_network(r);
+	int res = nsi_check_network(r);
+
+	return res < 0 ? res : nsi_check_process(r);
 }
 
 int nsi_spec_parse(

@@ -4,6 +4,7 @@
 
 #include "../base/error.h"
 #include "network.h"
+#include "process.h"
 
 #include <stdint.h>
 
@@ -20,8 +21,9 @@ struct nsi_spec {
 	uint64_t capabilities;                   /* what remains: bit N for capability N */
 	struct nsi_network network;
 	bool readonly_fs;
-	char user[64];          /* "", "uid[:gid]" or "name[:group]" of the image */
+	char user[64];          /* "", "uid[:gid[,gid...]]", or names of the image */
 	char working_dir[1024]; /* absolute; "/" where absent */
+	struct nsi_process_spec process;
 };
 
 /* `file` is the name for messages. */

@@ -1,6 +1,7 @@
 #include "spawn.h"
 
 #include "../act/confine.h"
+#include "../act/limits.h"
 #include "../act/mount.h"
 #include "../act/netlink.h"
 #include "../act/ns.h"
@@ -40,6 +41,8 @@ static int build(const struct nsi_plan *plan, const int fds[], int *ret_devpts, 
 
 	if (r == 0 && plan->hostname[0] && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		r = nsi_fail(err, errno, "setting the hostname to", plan->hostname, NULL);
+	if (r == 0 && plan->domainname[0] && setdomainname(plan->domainname, strlen(plan->domainname)) < 0)
+		r = nsi_fail(err, errno, "setting the domainname to", plan->domainname, NULL);
 	if (r == 0 && plan->loopback)
 		r = nsi_net_configure(&plan->network, err);
 	if (r == 0)
@@ -67,7 +70,7 @@ _Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *
 	if (r < 0)
 		nsi_child_fail(sync, &err);
 	umask(exec->umask);
-	nsi_child_run(exec, slave, sync, out, exec->tty ? 2 : 1);
+	nsi_child_run(exec, &plan->confine.limits, slave, sync, out, exec->tty ? 2 : 1);
 }
 
 /* ------------------------------------------------------------------ the parent */
@@ -148,7 +151,7 @@ static int prepare(const struct nsi_plan *plan, int rootfd, const char *veth, st
 		return r;
 	p->devpts = fds[0];
 	p->pty = fds[1];
-	return 0;
+	return nsi_set_oom_score(p->pidfd, &plan->confine.limits, err);
 }
 
 /*
@@ -175,7 +178,10 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 {
 	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
 	int pair[2];
+	int r = nsi_raise_limits(&plan->confine.limits, err);
 
+	if (r < 0)
+		return nsi_error_reason(err, "spawn");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
 	p.pid = clone_owned(plan, &p.pidfd);
@@ -197,7 +203,7 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 	}
 	close(pair[1]);
 	p.sync = pair[0];
-	int r = prepare(plan, rootfd, veth, &p, err);
+	r = prepare(plan, rootfd, veth, &p, err);
 	if (r < 0) {
 		nsi_process_discard(&p);
 		if (err && !err->reason[0])

@@ -1,5 +1,6 @@
 /* The public functions of a login: have the container live, and be counted in it. */
 #include "../act/confine.h"
+#include "../act/limits.h"
 #include "../act/mount.h"
 #include "../act/ns.h"
 #include "../act/nss.h"
@@ -78,6 +79,16 @@ int nsi_session_terminal(struct nsi_session *s, struct nsi_error *err)
 	return 0;
 }
 
+/* On the host still: inside nobody may raise them. */
+static int limit(const struct nsi_limits *limits, struct nsi_error *err)
+{
+	int r = nsi_raise_limits(limits, err);
+
+	if (r == 0)
+		r = nsi_set_limits(limits, err);
+	return r < 0 ? r : nsi_set_oom_score(-1, limits, err);
+}
+
 int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 {
 	int r = nsi_control_tell(s->sock, NSI_ASK_CHILD, true);
@@ -86,6 +97,8 @@ int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 		r = nsi_fail(err, -r, "telling", "the container's supervisor", "it has ended");
 	if (r == 0 && s->relay) /* the session gets a terminal of the host */
 		r = nsi_deny_terminal_input(err);
+	if (r == 0)
+		r = limit(&s->confine.limits, err);
 	if (r == 0)
 		r = nsi_filter_groups(&s->confine, err);
 	if (r == 0)
@@ -107,8 +120,10 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 			"a privileged process may do so only with a user namespace");
 	if (r == 0)
 		r = nsi_pin_names(err);
-	if (r == 0)
+	if (r == 0 && !s->confine.seccomp) /* the filter has it */
 		r = nsi_deny_terminal_input(err);
+	if (r == 0)
+		r = limit(&s->confine.limits, err);
 	if (r == 0)
 		r = nsi_filter_groups(&s->confine, err);
 	if (r == 0)
