@@ -141,10 +141,11 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 int nsi_session_terminal(struct nsi_session *session, struct nsi_error *err);
 
 /*
- * Enter the container, confined as its pid 1 is: namespaces, groups, bounding set, keyring. To be called as
- * root in a forked, single-threaded child that has already dropped its supplementary groups to the user's.
- * The caller stays uid 0 of the container (its own uid 0 of the user namespace, where there is one) and is
- * expected to drop to the user's uid next. On failure the process may be half-way: the caller must _exit().
+ * Enter the container, confined as its pid 1 is: namespaces, groups, bounding set, keyring, system call
+ * filter and resource limits. To be called as root in a forked, single-threaded child that has already
+ * dropped its supplementary groups to the user's. The caller stays uid 0 of the container (its own uid 0 of
+ * the user namespace, where there is one) and is expected to drop to the user's uid next. On failure the
+ * process may be half-way: the caller must _exit().
  */
 int nsi_session_join(struct nsi_session *session, struct nsi_error *err);
 

@@ -79,9 +79,6 @@ enum { NEWEST = 466, NEVER = -1 };
 #ifndef AF_VSOCK
 #define AF_VSOCK 40
 #endif
-#ifndef CLONE_NEWTIME
-#define CLONE_NEWTIME 0x00000080
-#endif
 
 /* What containers go without, unless they keep one of the capabilities under which a call stands. */
 static const struct {
@@ -176,8 +173,10 @@ static int add_call(scmp_filter_ctx filter, const char *call, uint64_t capabilit
 	return r == -EEXIST ? 0 : r;
 }
 
+/* Rules go by name: what the machine's own architecture has, the other one has got with it. */
 static int add_calls_of(scmp_filter_ctx filter, uint32_t arch, uint64_t capabilities)
 {
+	bool own = arch == seccomp_arch_native();
 	int r = 0;
 
 	if (seccomp_arch_exist(filter, arch) < 0)
@@ -185,7 +184,7 @@ static int add_calls_of(scmp_filter_ctx filter, uint32_t arch, uint64_t capabili
 	for (int number = 0; r == 0 && number <= NEWEST; number++) {
 		char *call = seccomp_syscall_resolve_num_arch(arch, number);
 
-		if (call)
+		if (call && (own || seccomp_syscall_resolve_name(call) < 0))
 			r = add_call(filter, call, capabilities);
 		free(call);
 	}
@@ -210,7 +209,7 @@ static int calls_filter(uint64_t capabilities, scmp_filter_ctx *ret)
 		r = add_call(*ret, arm[i], capabilities);
 	for (size_t i = 0; r == 0 && i < sizeof(personalities) / sizeof(personalities[0]); i++)
 		r = seccomp_rule_add(*ret, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1,
-			SCMP_A0(SCMP_CMP_EQ, personalities[i]));
+			SCMP_A0(SCMP_CMP_EQ, personalities[i], 0));
 	return r;
 }
 

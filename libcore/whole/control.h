@@ -8,7 +8,7 @@
 
 #include "../decide/plan.h"
 
-enum { NSI_CONTROL_MAGIC = 0x6e736902, NSI_ENV_BYTES = 72 * 1024 };
+enum { NSI_CONTROL_MAGIC = 0x6e736903, NSI_ENV_BYTES = 72 * 1024 };
 
 enum nsi_ask {
 	NSI_ASK_LOGIN = 1, /* with a pidfd of the leader; answered with pid 1, devpts and a detached devpts */
