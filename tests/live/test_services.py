@@ -15,7 +15,7 @@ STACK = ('auth sufficient pam_rootok.so\nauth required pam_unix.so\nauth optiona
          'account required pam_unix.so\nsession required pam_limits.so\nsession required pam_unix.so\n'
          'session required pam_nsinit.so\n')
 SERVICES = ('su', 'su-l', 'sudo', 'sudo-i', 'runuser', 'runuser-l', 'login', 'cron', 'atd', 'systemd-user', 'other-thing')
-WHERE = 'hostname; id -un; cat /proc/1/comm'
+WHERE = 'hostname; id -un; head -c 11 /proc/1/cmdline; echo'
 INSIDE = 'inside\nalice\nnsinit-init\n'
 MARK = '/tmp/host-mark'
 

@@ -72,7 +72,7 @@ class Servers(Shell):
     def test_lands_inside(self):
         for port in (DROPBEAR, NOPAM, host.PORT):
             with self.subTest(port=port):
-                done = self.ssh(port, 'alice', 'hostname; id -un; cat /proc/1/comm; pwd; echo $SHELL $HOME; id -G')
+                done = self.ssh(port, 'alice', 'hostname; id -un; head -c 11 /proc/1/cmdline; echo; pwd; echo $SHELL $HOME; id -G')
                 uid = run('id -u alice').stdout.strip()
                 self.assertEqual(done.stdout.split('\n'),
                                  ['inside', 'alice', 'nsinit-init', '/home/alice', '/bin/sh /home/alice', uid, ''],

@@ -16,7 +16,7 @@ class Race(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         os.makedirs(MARK, exist_ok=True)
-        run(['gcc', '-O2', '-static', '-o', '/usr/local/bin/racer', 'tests/live/racer.c'])
+        run(['gcc', '-O2', '-static', '-o', '/usr/bin/racer', 'tests/live/racer.c'])
         cls.broker = subprocess.Popen(['nsinitd'])
         until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), "nsinitd's socket")
 
@@ -29,7 +29,7 @@ class Race(unittest.TestCase):
         self.addCleanup(wait_nothing_left)
         # Root inside with more than usual, so that not the lack of it is what keeps it out.
         container('alice', {**SPEC, 'capabilities': {'keep': ['SYS_PTRACE', 'SETUID', 'SETGID', 'KILL', 'DAC_OVERRIDE']}})
-        run(['cp', '/usr/local/bin/racer', f'{ROOT}/bin/racer'])
+        run(['cp', '/usr/bin/racer', f'{ROOT}/bin/racer'])
         policy([f'{{ user = "alice"; rootfs = "{ROOTS}/%u"; }}'])
 
     @staticmethod
