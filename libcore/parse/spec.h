@@ -4,6 +4,7 @@
 
 #include "../base/error.h"
 #include "cidr.h"
+#include "mounts.h"
 
 #include <stdint.h>
 
@@ -30,6 +31,8 @@ struct nsi_spec {
 	bool readonly_fs;
 	char user[64];          /* "", "uid[:gid]" or "name[:group]" of the image */
 	char working_dir[1024]; /* absolute; "/" where absent */
+	struct nsi_mount *mounts;
+	int n_mounts;
 };
 
 /* `file` is the name for messages. */

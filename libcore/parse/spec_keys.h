@@ -6,5 +6,6 @@
 
 int nsi_read_capabilities(struct nsi_reader *r, const char *key, json_object *value);
 int nsi_read_network(struct nsi_reader *r, const char *key, json_object *value);
+int nsi_read_mounts(struct nsi_reader *r, const char *key, json_object *value);
 
 #endif
