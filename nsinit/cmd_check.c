@@ -5,6 +5,7 @@
 #include "../libcore/parse/names.h"
 #include "../libcore/parse/spec.h"
 #include "commands.h"
+#include "mounts.h"
 
 #include <getopt.h>
 #include <limits.h>
@@ -31,6 +32,7 @@ static void print_spec(const struct nsi_spec *spec)
 	printf("working_dir:  %s\n", spec->working_dir);
 	if (spec->network.present)
 		printf("network:      eth0 on bridge %s, MTU %u\n", spec->network.bridge, spec->network.mtu);
+	print_mounts(spec);
 	for (size_t i = 0; spec->environment[i]; i++)
 		printf("environment:  %s\n", spec->environment[i]);
 }
@@ -121,6 +123,7 @@ static void print_decision(const char *policy, const struct nsi_user *user, cons
 		return;
 	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\n", d->rootfs,
 		userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
+	print_root(d);
 	print_lifetime(d);
 }
 
