@@ -46,6 +46,13 @@ int nsi_mount_overlay(const struct nsi_layers *layers, int *ret_mount, struct ns
 int nsi_mount_plan(const struct nsi_plan *plan, int root_tree, const int trees[], int *ret_devpts,
 	struct nsi_error *err);
 
+/*
+ * Attach detached trees (-1: none) somewhere in this mount namespace, which is to end with the process, and
+ * make that the working directory; and copy tree number `i` from there.
+ */
+int nsi_mount_stage(const int trees[], int n, struct nsi_error *err);
+int nsi_mount_unstage(int i, int *ret_tree, struct nsi_error *err);
+
 /* A detached copy of the mount that `fd` is on. It must be of this mount namespace. */
 int nsi_mount_detached(int fd, int *ret_tree, struct nsi_error *err);
 

@@ -99,7 +99,8 @@ static int attach_layer(int tree, const char *shown, struct nsi_error *err)
 	return here < 0 ? nsi_fail(err, errno, "opening", "/", NULL) : attach(&g, tree, here, shown);
 }
 
-/* In place of a directory for the changes. What we create has the container's ids already: nothing maps it. */
+/* In place of a directory for the changes. What we create has the container's ids already: nothing maps it.
+ */
 static int changes_in_memory(const struct nsi_layers *l, int *ret_dir, struct nsi_error *err)
 {
 	cleanup_fd int made = -1;
@@ -124,8 +125,8 @@ static int set_layers(int fs, const struct nsi_layers *l, int changes)
 	size_t used = 0;
 
 	for (int i = 0; i < l->n_lower; i++)
-		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s/proc/self/fd/%d", i ? ":" : "",
-			l->lower[i]);
+		used += (size_t)snprintf(
+			text + used, sizeof(text) - used, "%s/proc/self/fd/%d", i ? ":" : "", l->lower[i]);
 	if (nsi_fsconfig(fs, FSCONFIG_SET_STRING, "source", "overlay", 0) < 0 ||
 		nsi_fsconfig(fs, FSCONFIG_SET_STRING, "lowerdir", text, 0) < 0)
 		return -errno;
@@ -174,9 +175,60 @@ int nsi_mount_overlay(const struct nsi_layers *l, int *ret_mount, struct nsi_err
 	r = create_overlay(l, l->memory ? memory : l->changes, ret_mount);
 	return r == 0 ? 0
 		      : nsi_fail(err, -r, "making an overlay of", l->shown,
-				r == -EINVAL ? "over id-mapped layers this needs Linux 5.19, and for the changes "
-					       "a filesystem such as ext4, xfs or btrfs; dmesg has the kernel's "
-					       "word"
+				r == -EINVAL
+					? "over id-mapped layers this needs Linux 5.19, and for the changes "
+					  "a filesystem such as ext4, xfs or btrfs; dmesg has the kernel's "
+					  "word"
 				: r == -ENODEV ? "this kernel has no overlay filesystem"
 					       : NULL);
+}
+
+/* ------------------------------------------------------------------ a stage */
+
+/* Mounts are moved onto one of their own kind. */
+static int make_place(int dir, const char *name, int tree, struct nsi_error *err)
+{
+	struct stat st;
+
+	if (fstat(tree, &st) < 0)
+		return nsi_fail(err, errno, "checking", "a tree", NULL);
+	if (S_ISDIR(st.st_mode) ? mkdirat(dir, name, 0700) < 0 : mknodat(dir, name, S_IFREG | 0600, 0) < 0)
+		return nsi_fail(err, errno, "making", "a place for a tree", NULL);
+	return 0;
+}
+
+int nsi_mount_stage(const int trees[], int n, struct nsi_error *err)
+{
+	struct ground g = {.err = err};
+	cleanup_fd int made = -1;
+	char name[16];
+	int r = new_filesystem("tmpfs", "mode=0700,size=64k", 0, &made);
+
+	if (r < 0)
+		return nsi_fail(err, -r, "making a filesystem of type", "tmpfs", NULL);
+	r = attach_layer(made, "/", err);
+	for (int i = 0; r == 0 && i < n; i++) {
+		if (trees[i] < 0)
+			continue;
+		snprintf(name, sizeof(name), "%d", i);
+		r = make_place(made, name, trees[i], err);
+		cleanup_fd int place = r < 0 ? -1 : openat(made, name, O_PATH | O_CLOEXEC);
+		if (r == 0)
+			r = attach(&g, trees[i], place, name);
+	}
+	if (r == 0 && fchdir(made) < 0)
+		r = nsi_fail(err, errno, "changing to", "the stage", NULL);
+	return r;
+}
+
+int nsi_mount_unstage(int i, int *ret_tree, struct nsi_error *err)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", i);
+	int tree = nsi_open_tree(AT_FDCWD, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (tree < 0)
+		return nsi_fail(err, errno, "copying the mount of", "a tree", NULL);
+	*ret_tree = tree;
+	return 0;
 }

@@ -77,8 +77,7 @@ static int check_root(struct reader *r, const config_setting_t *s, const struct 
 		return nsi_policy_fault(r, s, NULL,
 			"an \"image\" belongs to root: it goes with \"ownership = \\\"host\\\"\" alone");
 	if (d->ownership == NSI_OWNERSHIP_SHIFTED && d->userns == NSI_USERNS_OFF)
-		return nsi_policy_fault(
-			r, s, NULL, "\"ownership = \\\"shifted\\\"\" needs a user namespace");
+		return nsi_policy_fault(r, s, NULL, "\"ownership = \\\"shifted\\\"\" needs a user namespace");
 	return 0;
 }
 
@@ -90,7 +89,8 @@ int nsi_policy_root(struct reader *r, const config_setting_t *s, struct nsi_rule
 	return check_root(r, s, rule);
 }
 
-static int add_limit(struct reader *r, const config_setting_t *s, const char *path, struct nsi_decision *options)
+static int add_limit(
+	struct reader *r, const config_setting_t *s, const char *path, struct nsi_decision *options)
 {
 	char *list = options->mount_limits, normal[1024];
 	size_t used = strlen(list);

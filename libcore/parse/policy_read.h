@@ -23,7 +23,6 @@ int nsi_policy_root(struct reader *r, const config_setting_t *s, struct nsi_rule
 
 /* What "limits" of a rule says of mounts. */
 #define NSI_MOUNT_LIMITS "mounts"
-int nsi_policy_mount_limits(
-	struct reader *r, const config_setting_t *limits, struct nsi_decision *options);
+int nsi_policy_mount_limits(struct reader *r, const config_setting_t *limits, struct nsi_decision *options);
 
 #endif

@@ -6,6 +6,7 @@
 #include "../base/compat.h"
 #include "../base/io.h"
 #include "child.h"
+#include "lock.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -195,8 +196,8 @@ static int give_overlay(const struct nsi_ids *ids, const struct nsi_mount *m, in
 /* ------------------------------------------------------------------ the root directory */
 
 /* The image's layer is the same directory for everybody, each with a mapping of their own. */
-static int give_image(const struct nsi_plan *plan, int userns, int rootfd, int image, int *ret_root,
-	struct nsi_error *err)
+static int give_image(
+	const struct nsi_plan *plan, int userns, int rootfd, int image, int *ret_root, struct nsi_error *err)
 {
 	const struct nsi_clone how = {.userns = userns, .single = true};
 	const struct nsi_ids *ids = &plan->confine.ids;
@@ -215,18 +216,18 @@ static int give_image(const struct nsi_plan *plan, int userns, int rootfd, int i
 	if (r == 0)
 		layers.n_lower = 1;
 	if (r == 0 && !layers.memory)
-		r = nsi_mount_clone(rootfd, "the directory of the user's changes", &how, &layers.changes, err);
+		r = nsi_mount_clone(
+			rootfd, "the directory of the user's changes", &how, &layers.changes, err);
 	if (r == 0)
 		r = make_overlay(&layers, ret_root, err);
 	close_layers(&layers);
 	return r;
 }
 
-static int give_root(const struct nsi_plan *plan, int userns, int rootfd, int image, int *ret_root,
-	struct nsi_error *err)
+static int give_root(
+	const struct nsi_plan *plan, int userns, int rootfd, int image, int *ret_root, struct nsi_error *err)
 {
-	const struct nsi_clone how = {
-		.userns = plan->own_ids ? -1 : userns, .attributes = MOUNT_ATTR_NODEV};
+	const struct nsi_clone how = {.userns = plan->own_ids ? -1 : userns, .attributes = MOUNT_ATTR_NODEV};
 	char shown[PATH_MAX];
 
 	if (plan->image.present)
@@ -261,34 +262,53 @@ static int send_record(int sync, enum nsi_sync kind, const int *fds, int n, stru
 	return r < 0 ? nsi_fail(err, -r, "starting", "the container's pid 1", "it has ended") : 0;
 }
 
-/* One record for each, also for one that is left out. */
-static int send_mount(const struct nsi_ids *ids, const struct nsi_mount *m, int userns, int sync,
-	struct nsi_error *err)
+/* All of them first: to lock them takes one process, whatever their number. */
+static int give_mounts(const struct nsi_plan *plan, int userns, int trees[], struct nsi_error *err)
 {
-	cleanup_fd int tree = -1;
-	int r = m->type == NSI_MOUNT_BIND ? give_bind(m, userns, &tree, err)
-					  : give_overlay(ids, m, userns, &tree, err);
+	int r = 0, given = 0;
 
-	return r < 0 ? r : send_record(sync, NSI_SYNC_TREE, &tree, tree >= 0, err);
+	for (int i = 0; r == 0 && i < plan->n_mounts; i++) {
+		const struct nsi_mount *m = &plan->mounts[i];
+
+		if (m->type == NSI_MOUNT_BIND)
+			r = give_bind(m, userns, &trees[i], err);
+		else if (is_sent(m))
+			r = give_overlay(&plan->confine.ids, m, userns, &trees[i], err);
+		given += trees[i] >= 0;
+	}
+	return r == 0 && given && userns >= 0 ? nsi_lock_trees(userns, trees, plan->n_mounts, err) : r;
+}
+
+/* One record for each, also for one that is left out. */
+static int send_mounts(const struct nsi_plan *plan, int userns, int sync, struct nsi_error *err)
+{
+	int trees[NSI_MAX_MOUNTS], r;
+
+	for (int i = 0; i < NSI_MAX_MOUNTS; i++)
+		trees[i] = -1;
+	r = give_mounts(plan, userns, trees, err);
+	for (int i = 0; r == 0 && i < plan->n_mounts; i++)
+		if (is_sent(&plan->mounts[i]))
+			r = send_record(sync, NSI_SYNC_TREE, &trees[i], trees[i] >= 0, err);
+	for (int i = 0; i < NSI_MAX_MOUNTS; i++)
+		if (trees[i] >= 0)
+			close(trees[i]);
+	return r;
 }
 
 int nsi_trees_send(
 	const struct nsi_plan *plan, int userns, int rootfd, int image, int sync, struct nsi_error *err)
 {
 	cleanup_fd int root = -1, home = -1;
-	int r = 0;
 
 	if (plan->rootless)
 		return send_record(sync, NSI_SYNC_START, &rootfd, 1, err);
-	for (int i = 0; r == 0 && i < plan->n_mounts; i++)
-		if (is_sent(&plan->mounts[i]))
-			r = send_mount(&plan->confine.ids, &plan->mounts[i], userns, sync, err);
+	int r = send_mounts(plan, userns, sync, err);
 	if (r == 0)
 		r = give_root(plan, userns, rootfd, image, &root, err);
 	if (r == 0)
 		r = give_home(plan, &home, err);
-	return r < 0 ? r
-		     : send_record(sync, NSI_SYNC_START, (int[]){root, home}, home >= 0 ? 2 : 1, err);
+	return r < 0 ? r : send_record(sync, NSI_SYNC_START, (int[]){root, home}, home >= 0 ? 2 : 1, err);
 }
 
 int nsi_trees_receive(

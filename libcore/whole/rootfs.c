@@ -15,7 +15,8 @@
 /* ------------------------------------------------------------------ the directory */
 
 /* The directory above `path`, and the last component of its name. */
-static int open_parent(const char *path, int *ret_fd, char name[256], bool *ret_private, struct nsi_error *err)
+static int open_parent(
+	const char *path, int *ret_fd, char name[256], bool *ret_private, struct nsi_error *err)
 {
 	char above[PATH_MAX];
 	struct stat st;
@@ -92,7 +93,8 @@ int nsi_rootfs_open(const struct nsi_decision *decision, int *ret_fd, struct nsi
 
 /* ------------------------------------------------------------------ its ids */
 
-static int check_range(const struct stat *st, const char *path, const struct nsi_user *user, struct nsi_error *err)
+static int check_range(
+	const struct stat *st, const char *path, const struct nsi_user *user, struct nsi_error *err)
 {
 	uint32_t first = st->st_uid, end = first + NSI_RANGE_SIZE;
 
@@ -103,7 +105,8 @@ static int check_range(const struct stat *st, const char *path, const struct nsi
 	if (first < NSI_RANGE_SIZE || end < first)
 		return nsi_failf(err, EPERM, "checking", path,
 			"chown the tree to a range as subuid(5) has them, or leave out \"ownership\"",
-			"it belongs to uid %u, which is not the first of a subordinate range", (unsigned)first);
+			"it belongs to uid %u, which is not the first of a subordinate range",
+			(unsigned)first);
 	if (end > NSI_RANGE_BASE && first < NSI_RANGE_BASE + (uint32_t)NSI_RANGES * NSI_RANGE_SIZE)
 		return nsi_failf(err, EPERM, "checking", path, NULL,
 			"the range from %u on is among those that nsinit gives to containers itself",
@@ -114,8 +117,8 @@ static int check_range(const struct stat *st, const char *path, const struct nsi
 	return 0;
 }
 
-int nsi_claim_owned_range(int rootfd, const struct nsi_login *login, uint32_t *ret_first, int *ret_fd,
-	struct nsi_error *err)
+int nsi_claim_owned_range(
+	int rootfd, const struct nsi_login *login, uint32_t *ret_first, int *ret_fd, struct nsi_error *err)
 {
 	char path[PATH_MAX], shown[PATH_MAX];
 	struct stat st;
@@ -170,8 +173,8 @@ static int open_view(int image, int rootfd, const char *shown, int *ret_view, st
 	return nsi_mount_overlay(&layers, ret_view, err);
 }
 
-int nsi_image_open(const struct nsi_decision *decision, int rootfd, int *ret_image, int *ret_view,
-	struct nsi_error *err)
+int nsi_image_open(
+	const struct nsi_decision *decision, int rootfd, int *ret_image, int *ret_view, struct nsi_error *err)
 {
 	cleanup_fd int image = -1, view = -1;
 	char unused[NSI_ID_SIZE];

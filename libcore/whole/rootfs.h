@@ -21,7 +21,7 @@ int nsi_image_open(const struct nsi_decision *decision, int rootfd, int *ret_ima
  * The range of ids that the directory belongs to, by its owner. Held until *ret_fd is closed; -EBUSY: another
  * live container has it.
  */
-int nsi_claim_owned_range(int rootfd, const struct nsi_login *login, uint32_t *ret_first, int *ret_fd,
-	struct nsi_error *err);
+int nsi_claim_owned_range(
+	int rootfd, const struct nsi_login *login, uint32_t *ret_first, int *ret_fd, struct nsi_error *err);
 
 #endif

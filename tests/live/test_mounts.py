@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 import host
-from host import (PORT, ROOTS, RUN_DIR, SPEC, SSH_OPTIONS, container, exec_in, nsinit, policy, run, ssh,
+from host import (PORT, ROOTS, RUN_DIR, SPEC, SSH_OPTIONS, add_programs, container, exec_in, nsinit, policy, run, ssh,
                   until, wait_nothing_left, write)
 
 ROOT = f'{ROOTS}/alice'
@@ -266,6 +266,29 @@ class Hostile(Case):
                 root = container('alice', spec(bind(source, optional=optional)))
                 self.failed(root, 'symbolic links are not followed')
                 self.refused('symbolic links are not followed')
+
+    def test_nobody_inside_takes_attributes_back(self):
+        """Not even with every capability over the container's namespaces, as their owner outside has."""
+        os.chmod(SHARE, 0o777)
+        write(f'{SHARE}/file', '', 0o666)
+        root = container('alice', spec(
+            bind(SHARE, readonly=True, options=['noexec']), bind(SHARE, '/mapped', readonly=True, idmap=True),
+            namespaces=USERS, capabilities={'keep': ['SYS_ADMIN', 'DAC_OVERRIDE']}))
+        add_programs(root, ['/usr/bin/mount'])
+        front = subprocess.Popen(['nsinit', 'exec', '-C', root, 'sleep', '1000'], stdin=subprocess.DEVNULL)
+        self.addCleanup(front.wait)
+        pid = host.wait_nspid(root)
+        self.addCleanup(os.kill, pid, 9)
+        attempts = ' '.join(f'/usr/bin/mount -o remount,bind,{o} {target} && echo {o};'
+                            for target in ('/data', '/mapped')
+                            for o in ('rw,nosuid,nodev,noexec', 'ro,suid,nodev,noexec', 'ro,nosuid,dev,noexec'))
+        attempts += '/usr/bin/mount -o remount,bind,ro,nosuid,nodev,exec /data && echo exec; ' \
+            'echo x >>/data/file; echo x >>/mapped/file; echo end'
+        outside = ['nsenter', '-t', str(pid), '-U', '-m', '-S', '0', '-G', '0', 'sh', '-c', attempts]
+        for done in (exec_in(root, 'sh', '-c', attempts), run(outside, check=False)):
+            self.assertEqual(done.stdout, 'end\n', done.stderr)
+            self.assertEqual(done.stderr.count('Read-only file system'), 2, done.stderr)
+            self.assertEqual(done.stderr.count('permission denied'), 7, done.stderr)
 
     def test_mapped_and_writable_where_others_reach(self):
         root = container('alice', spec(bind(OPEN, idmap=True), namespaces=USERS))
