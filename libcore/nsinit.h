@@ -87,6 +87,11 @@ enum nsi_tty {
 };
 enum nsi_accounts { NSI_ACCOUNTS_AUTO, NSI_ACCOUNTS_IMAGE };
 enum nsi_dns { NSI_DNS_IMAGE, NSI_DNS_HOST };
+enum nsi_ownership {
+	NSI_OWNERSHIP_HOST, /* the root directory's files have the container's ids; a mapped mount shows them
+			     */
+	NSI_OWNERSHIP_SHIFTED, /* they are a subordinate range's already, which the container gets */
+};
 
 enum { NSI_LIFETIME_LINGER = -2, NSI_LIFETIME_FOREVER = -1, NSI_LIFETIME_LAST_SESSION = 0 };
 
@@ -103,9 +108,15 @@ struct nsi_decision {
 	enum nsi_tty tty;
 	enum nsi_accounts accounts;
 	enum nsi_dns dns;
-	char rootfs[1024]; /* expanded, absolute */
-	char shell[256];   /* that nsinit-shell runs inside; "": the container's passwd decides */
-	char text[256];    /* why, in a sentence */
+	enum nsi_ownership ownership;
+	bool ephemeral; /* changes to the image are kept in memory, and end with the container */
+	char ephemeral_size[16];
+	char rootfs[1024]; /* expanded, absolute; with an image, the directory that takes the changes to it */
+	char image[1024];  /* a directory that any number of containers share; "": `rootfs` is all there is */
+	char config[1024]; /* container.json outside; "": that of the root directory, or of the image */
+	char mount_limits[2048]; /* below which host paths it may mount from, each ended by '\n' */
+	char shell[256];         /* that nsinit-shell runs inside; "": the container's passwd decides */
+	char text[256];          /* why, in a sentence */
 	struct nsi_network_policy network;
 };
 

@@ -2,7 +2,8 @@
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/io.h"
 #include "../libcore/parse/policy.h"
-#include "../libcore/whole/ensure.h"
+#include "../libcore/whole/rootfs.h"
+#include "../libcore/whole/state.h"
 #include "commands.h"
 #include "container.h"
 #include "invoker.h"
@@ -29,11 +30,10 @@ static int check_container(
 	cleanup_free struct nsi_login *login = calloc(1, sizeof(*login));
 	struct container c;
 	int rootfd = -1;
-	int r = login ? nsi_rootfs_open(decision->rootfs, &rootfd, err)
-		      : nsi_fail(err, ENOMEM, "checking", decision->rootfs, NULL);
+	int r = login ? nsi_run_dir(err) : nsi_fail(err, ENOMEM, "checking", decision->rootfs, NULL);
 
 	if (r == 0)
-		r = nsi_run_dir(err);
+		r = nsi_rootfs_open(decision, &rootfd, err);
 	if (r < 0) {
 		if (rootfd >= 0)
 			close(rootfd);

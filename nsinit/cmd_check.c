@@ -5,6 +5,7 @@
 #include "../libcore/parse/names.h"
 #include "../libcore/parse/spec.h"
 #include "commands.h"
+#include "mounts.h"
 #include "network.h"
 
 #include <getopt.h>
@@ -86,6 +87,7 @@ static void print_spec(const struct nsi_spec *spec)
 	if (spec->process.domainname[0])
 		printf("domainname:   %s\n", spec->process.domainname);
 	print_process(&spec->process);
+	print_mounts(spec);
 	for (size_t i = 0; spec->environment[i]; i++)
 		printf("environment:  %s\n", spec->environment[i]);
 }
@@ -176,6 +178,7 @@ static void print_decision(const char *policy, const struct nsi_user *user, cons
 		return;
 	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\n", d->rootfs,
 		userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
+	print_root(d);
 	print_lifetime(d);
 	print_network_policy(&d->network);
 }

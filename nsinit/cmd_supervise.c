@@ -89,7 +89,8 @@ static int serve(struct container *c, const struct nsi_decision *decision)
 int cmd_supervise(void)
 {
 	cleanup_free struct nsi_launch_order *order = calloc(1, sizeof(*order));
-	struct container c = {.rootfd = -1, .range = -1, .listen = -1, .door = -1, .nspid = -1, .proc = -1};
+	struct container c = {
+		.rootfd = -1, .image = -1, .range = -1, .listen = -1, .door = -1, .nspid = -1, .proc = -1};
 	struct nsi_error err = {0};
 	int fds[NSI_MAX_FDS];
 

@@ -8,6 +8,7 @@
 
 struct container {
 	int rootfd;
+	int image; /* the image that `rootfd` has the changes of, or -1 */
 	char id[NSI_ID_SIZE];
 	char veth[16];
 	struct nsi_plan *plan;

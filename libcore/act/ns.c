@@ -78,6 +78,15 @@ int nsi_private_mounts(int *ret_old, struct nsi_error *err)
 	return 0;
 }
 
+int nsi_lesser_mounts(int userns, struct nsi_error *err)
+{
+	if (setns(userns, CLONE_NEWUSER) < 0)
+		return nsi_fail(err, errno, "entering", "the container's user namespace", NULL);
+	if (unshare(CLONE_NEWNS) < 0)
+		return nsi_fail(err, errno, "unsharing", "the mount namespace", NULL);
+	return 0;
+}
+
 int nsi_leave(int old_mount_namespace)
 {
 	return setns(old_mount_namespace, CLONE_NEWNS) < 0 ? -errno : 0;

@@ -21,4 +21,7 @@ int nsi_write_own_idmaps(pid_t pid, const struct nsi_ids *ids, struct nsi_error 
 int nsi_private_mounts(int *ret_old, struct nsi_error *err);
 int nsi_leave(int old_mount_namespace);
 
+/* Enter a user namespace, with a copy of the present mount namespace that belongs to it. */
+int nsi_lesser_mounts(int userns, struct nsi_error *err);
+
 #endif

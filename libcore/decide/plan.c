@@ -4,6 +4,7 @@
 #include "../base/str.h"
 #include "../parse/accounts.h"
 #include "network.h"
+#include "plan_mounts.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -272,13 +273,21 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	plan->login.gid = login->user.gid;
 	strcpy(plan->login.name, login->user.name);
 
+	plan->own_ids = d->ownership == NSI_OWNERSHIP_SHIFTED;
+	plan->image.present = d->image[0] != '\0';
+	plan->image.ephemeral = d->ephemeral;
+	strcpy(plan->image.size, d->ephemeral_size);
 	if (d->home == NSI_HOME_BIND) {
 		if (login->user.home[0] != '/' || !login->user.home[1] ||
 			!nsi_copy(plan->home, sizeof(plan->home), login->user.home))
 			return nsi_failf(err, EINVAL, "planning the home directory", login->user.home,
 				"set home = \"none\" in the rule", "not a path that can be bound");
-		r = add(plan, NSI_OP_TREE, NULL, plan->home + 1, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	}
+	r = nsi_plan_add_mounts(plan, plan->home, false, err);
+	if (r < 0)
+		return r;
+	if (plan->home[0])
+		r = add(plan, NSI_OP_TREE, NULL, plan->home + 1, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (r == 0 && d->accounts == NSI_ACCOUNTS_AUTO)
 		r = add_accounts(plan, &login->user, image);
 	if (r == 0)
@@ -294,6 +303,8 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	if (r == 0 && d->dns == NSI_DNS_HOST && !plan->network.nameservers.n)
 		r = add_file(plan, "etc/resolv.conf", "%s",
 			image->host_resolv_conf ? image->host_resolv_conf : "");
+	if (r == 0 && plan->home[0])
+		return nsi_plan_add_mounts(plan, plan->home, true, err);
 	return r < 0 ? nsi_fail(err, -r, "planning", d->rootfs, NULL) : 0;
 }
 
@@ -324,8 +335,10 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 	if (r == 0 && login && !(spec->namespaces & CLONE_NEWPID))
 		r = nsi_failf(err, EINVAL, "planning", "container.json", "add \"NEWPID\" to \"namespaces\"",
 			"a login container needs NEWPID, so that nothing of it outlives it");
-	if (r == 0 && login)
-		r = plan_login(plan, login, image, err);
+	if (r == 0)
+		r = nsi_plan_copy_mounts(plan, spec, login, err);
+	if (r == 0)
+		r = login ? plan_login(plan, login, image, err) : nsi_plan_add_mounts(plan, "", false, err);
 	if (r == 0 && nsi_resolv_conf(&plan->network.nameservers, resolv_conf, sizeof(resolv_conf)))
 		r = add_file(plan, "etc/resolv.conf", "%s", resolv_conf);
 	if (r == 0)
@@ -347,6 +360,7 @@ void nsi_plan_free(struct nsi_plan *plan)
 	for (size_t i = 0; plan->environment && plan->environment[i]; i++)
 		free(plan->environment[i]);
 	free(plan->environment);
+	free(plan->mounts);
 	for (size_t i = 0; i < sizeof(plan->texts) / sizeof(plan->texts[0]); i++)
 		free(plan->texts[i]);
 	free(plan);

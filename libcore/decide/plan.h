@@ -53,7 +53,8 @@ enum nsi_op_kind {
 	NSI_OP_DEVICE,     /* the host's device node `source`, on a new file `target` */
 	NSI_OP_PROGRAM,  /* the host's program `source`, on file `target`; nothing where there is no source */
 	NSI_OP_SYMLINK,  /* `target` -> `source` */
-	NSI_OP_TREE,     /* the tree that the parent passed as its second one, on directory `target` */
+	NSI_OP_TREE,     /* tree number `tree` of those that the parent passed, on a `target` of its kind */
+	NSI_OP_AGAIN,    /* the container's own mount on `source` with all below it, on directory `target` */
 	NSI_OP_FILE,     /* a file with the text `source`, on file `target` */
 	NSI_OP_NOTE,     /* a file with the text `source`, as it is, in the container's /dev */
 	NSI_OP_READONLY, /* `target` over itself, read-only; nothing where it does not exist */
@@ -68,9 +69,10 @@ struct nsi_op {
 	char target[256];    /* relative to the root directory */
 	const char *source;  /* a constant, or owned by the plan */
 	const char *options; /* "key=value,key"; NULL: none */
+	int tree;            /* 0: the home directory's; else of mounts[tree - 1] */
 };
 
-enum { NSI_MAX_OPS = 192 };
+enum { NSI_MAX_OPS = 192 + NSI_MAX_MOUNTS, NSI_MAX_TREES = 1 + NSI_MAX_MOUNTS };
 
 struct nsi_plan {
 	struct nsi_confinement confine;
@@ -80,6 +82,12 @@ struct nsi_plan {
 	struct nsi_sysctl sysctls[NSI_MAX_SYSCTLS];
 	bool readonly_root;
 	bool rootless; /* made without privilege: the child copies the root directory's mount itself */
+	bool own_ids;  /* the root directory's files have the ids of the container's range already */
+	struct {
+		bool present;   /* the root is an overlay over a shared directory */
+		bool ephemeral; /* with changes in memory, of at most this size */
+		char size[16];
+	} image;
 	bool loopback; /* bring lo up: the network namespace is new */
 	struct {
 		bool present; /* a login container: the user it belongs to */
@@ -87,6 +95,8 @@ struct nsi_plan {
 		gid_t gid;
 		char name[256];
 	} login;
+	struct nsi_mount *mounts; /* owned */
+	int n_mounts;
 	char home[256];     /* host directory to be bound at the same path; "": none */
 	char **environment; /* NULL-terminated, owned */
 	struct nsi_op ops[NSI_MAX_OPS];

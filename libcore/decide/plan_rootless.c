@@ -45,6 +45,15 @@ int nsi_plan_rootless(struct nsi_plan *plan, const struct nsi_ids *ids, struct n
 			"without root there is no bridge to connect to");
 		return nsi_error_reason(err, "spec");
 	}
+	for (int i = 0; i < plan->n_mounts; i++) {
+		const struct nsi_mount *m = &plan->mounts[i];
+
+		if (m->type != NSI_MOUNT_BIND && m->type != NSI_MOUNT_OVERLAY)
+			continue;
+		nsi_failf(err, EPERM, "planning the mount of", m->target, "remove it, or run nsinit as root",
+			"mounting directories of the host needs root");
+		return nsi_error_reason(err, "spec");
+	}
 	plan->rootless = true;
 	plan->confine.namespaces |= CLONE_NEWUSER;
 	plan->confine.ids = *ids;

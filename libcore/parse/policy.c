@@ -20,9 +20,9 @@ static const char *const top_names[] = {
 	"version", "unmapped", "services", "networks", "defaults", "rules", NULL};
 #define OPTION_NAMES                                                                                         \
 	"userns", "lifetime", "idle", "max_age", "max_sessions", "home", "tty", "accounts", "dns", "shell",  \
-		"limits"
+		"ownership", "limits"
 static const char *const option_names[] = {OPTION_NAMES, NULL};
-static const char *const rule_names[] = {"user", "group", "stay", "deny", "rootfs", OPTION_NAMES, NULL};
+static const char *const rule_names[] = {"user", "group", "stay", "deny", NSI_ROOT_NAMES, OPTION_NAMES, NULL};
 
 static int check_names(struct reader *r, const config_setting_t *group, const char *const *names)
 {
@@ -134,7 +134,7 @@ static int read_shell(struct reader *r, const config_setting_t *group, struct ns
 
 static int read_limits(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
 {
-	static const char *const names[] = {NSI_NETWORK_LIMITS, NULL};
+	static const char *const names[] = {NSI_NETWORK_LIMITS, NSI_MOUNT_LIMITS, NULL};
 	const config_setting_t *limits = config_setting_get_member(group, "limits");
 
 	if (!limits)
@@ -143,7 +143,9 @@ static int read_limits(struct reader *r, const config_setting_t *group, struct n
 		return fault(r, limits, NULL, "\"limits\" must be a group: { ... }");
 	if (check_names(r, limits, names) < 0)
 		return -EINVAL;
-	return nsi_policy_network_limits(r, limits, &options->network);
+	if (nsi_policy_network_limits(r, limits, &options->network) < 0)
+		return -EINVAL;
+	return nsi_policy_mount_limits(r, limits, options);
 }
 
 static int read_options(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
@@ -152,6 +154,7 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 	static const char *const tty[] = {"container", "relay", NULL}, *const accounts[] = {
 									       "auto", "image", NULL};
 	static const char *const dns[] = {"image", "host", NULL};
+	static const char *const ownership[] = {"host", "shifted", NULL};
 	int word;
 
 	if ((word = read_word(r, group, "userns", userns)) < -1)
@@ -174,6 +177,10 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 		return -EINVAL;
 	if (word >= 0)
 		options->tty = (enum nsi_tty)word;
+	if ((word = read_word(r, group, "ownership", ownership)) < -1)
+		return -EINVAL;
+	if (word >= 0)
+		options->ownership = (enum nsi_ownership)word;
 	if (read_count(r, group, "idle", 1, &options->idle) < 0 ||
 		read_count(r, group, "max_age", 1, &options->max_age) < 0 ||
 		read_count(r, group, "max_sessions", 1, &options->max_sessions) < 0 ||
@@ -205,29 +212,12 @@ static int read_names(struct reader *r, const config_setting_t *rule, const char
 	return n > 0 ? 0 : fault(r, s, NULL, "\"user\" and \"group\" must be a name or a list of names");
 }
 
-/* The path, as text: what it expands to is checked when it is opened. */
-static int check_rootfs(struct reader *r, const config_setting_t *s, const char *path)
-{
-	char what[96];
-
-	if (path[0] != '/')
-		return fault(r, s, NULL, "\"rootfs\" must be an absolute path");
-	for (const char *p = strchr(path, '%'); p; p = strchr(p + 2, '%')) {
-		if (p[1] && strchr("uhU%", p[1]))
-			continue;
-		snprintf(what, sizeof(what), "\"%%%c\" in \"rootfs\" is unknown", p[1] ? p[1] : ' ');
-		return fault(
-			r, s, "%u is the user, %U the uid, %h the home directory, %% a percent sign", what);
-	}
-	return 0;
-}
-
 static int read_rule(struct reader *r, const config_setting_t *s, const struct nsi_decision *defaults,
 	struct nsi_rule *rule)
 {
 	const config_setting_t *stay = config_setting_get_member(s, "stay");
 	const config_setting_t *deny = config_setting_get_member(s, "deny");
-	const config_setting_t *rootfs = config_setting_get_member(s, "rootfs");
+	bool rooted = config_setting_get_member(s, "rootfs") || config_setting_get_member(s, "image");
 	static const char *const host[] = {"host", NULL};
 
 	if (!config_setting_is_group(s))
@@ -238,16 +228,14 @@ static int read_rule(struct reader *r, const config_setting_t *s, const struct n
 		return -EINVAL;
 	if (!rule->users && !rule->groups)
 		return fault(r, s, "user = \"*\" holds for everybody", "a rule needs \"user\" or \"group\"");
-	if ((stay != NULL) + (deny != NULL) + (rootfs != NULL) != 1)
+	if ((stay != NULL) + (deny != NULL) + rooted != 1)
 		return fault(r, s, NULL, "a rule needs exactly one of \"rootfs\", \"stay\" and \"deny\"");
 	if (stay && read_word(r, s, "stay", host) < 0)
 		return -EINVAL;
 	rule->stay = stay != NULL;
 	if (deny && !(rule->deny = config_setting_get_string(deny)))
 		return fault(r, deny, NULL, "\"deny\" must be a sentence");
-	if (rootfs && !(rule->rootfs = config_setting_get_string(rootfs)))
-		return fault(r, rootfs, NULL, "\"rootfs\" must be a path");
-	return rootfs ? check_rootfs(r, rootfs, rule->rootfs) : 0;
+	return nsi_policy_root(r, s, rule);
 }
 
 static int read_rules(struct reader *r, const config_setting_t *rules, const struct nsi_decision *defaults)

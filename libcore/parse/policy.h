@@ -4,13 +4,18 @@
 
 #include "../base/error.h"
 
+/* Stands in for the directory of a user without one, whose changes are kept in memory: image and uid name it.
+ */
+#define NSI_EPHEMERAL_DIR "/run/nsinit/ephemeral"
+
 enum { NSI_POLICY_MAX_BYTES = 256 * 1024 };
 
 struct nsi_rule {
 	int line;
 	const char **users, **groups; /* NULL-terminated; NULL: not asked for */
 	bool stay;
-	const char *deny, *rootfs; /* one of the three says what holds; owned by the policy */
+	const char *deny, *rootfs;  /* one of the three says what holds; owned by the policy */
+	const char *image, *config; /* with or instead of `rootfs` */
 	struct nsi_decision options;
 };
 

@@ -25,4 +25,12 @@ int nsi_policy_networks(struct reader *r, const config_setting_t *list, struct n
 int nsi_policy_network_limits(
 	struct reader *r, const config_setting_t *limits, struct nsi_network_policy *network);
 
+/* Where the root directory of a rule comes from. */
+#define NSI_ROOT_NAMES "rootfs", "image", "config", "ephemeral", "ephemeral_size"
+int nsi_policy_root(struct reader *r, const config_setting_t *s, struct nsi_rule *rule);
+
+/* What "limits" of a rule says of mounts. */
+#define NSI_MOUNT_LIMITS "mounts"
+int nsi_policy_mount_limits(struct reader *r, const config_setting_t *limits, struct nsi_decision *options);
+
 #endif

@@ -85,6 +85,7 @@ static const struct nsi_key top_keys[] = {
 	{"namespaces", json_type_array, "a list of strings", read_namespaces},
 	{"capabilities", json_type_null, NULL, nsi_read_capabilities},
 	{"network", json_type_null, NULL, nsi_read_network},
+	{"mounts", json_type_array, "a list of objects", nsi_read_mounts},
 	{"readonly_fs", json_type_boolean, "true or false", read_readonly_fs},
 	{"user", json_type_string, "a string", read_user},
 	{"working_dir", json_type_string, "a string", read_working_dir},
@@ -157,5 +158,6 @@ void nsi_spec_free(struct nsi_spec *spec)
 		return;
 	for (size_t i = 0; spec->environment[i]; i++)
 		free(spec->environment[i]);
+	free(spec->mounts);
 	free(spec);
 }

@@ -3,6 +3,7 @@
 #define NSINIT_SPEC_H
 
 #include "../base/error.h"
+#include "mounts.h"
 #include "network.h"
 #include "process.h"
 
@@ -24,6 +25,8 @@ struct nsi_spec {
 	char user[64];          /* "", "uid[:gid[,gid...]]", or names of the image */
 	char working_dir[1024]; /* absolute; "/" where absent */
 	struct nsi_process_spec process;
+	struct nsi_mount *mounts;
+	int n_mounts;
 };
 
 /* `file` is the name for messages. */

@@ -11,8 +11,8 @@
 #include "../base/io.h"
 #include "child.h"
 #include "idmap.h"
+#include "trees.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -31,14 +31,13 @@ static int become_namespace_root(const struct nsi_plan *plan, struct nsi_error *
 	return 0;
 }
 
-static int build(const struct nsi_plan *plan, const int fds[], int *ret_devpts, struct nsi_error *err)
+static int build(
+	const struct nsi_plan *plan, int root, const int trees[], int *ret_devpts, struct nsi_error *err)
 {
 	int r = become_namespace_root(plan, err);
-	int root = fds[0];
 
 	if (r == 0 && plan->rootless)
-		r = nsi_mount_own_root(fds[0], &root, err);
-
+		r = nsi_mount_own_root(root, &root, err);
 	if (r == 0 && plan->hostname[0] && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		r = nsi_fail(err, errno, "setting the hostname to", plan->hostname, NULL);
 	if (r == 0 && plan->domainname[0] && setdomainname(plan->domainname, strlen(plan->domainname)) < 0)
@@ -46,23 +45,22 @@ static int build(const struct nsi_plan *plan, const int fds[], int *ret_devpts, 
 	if (r == 0 && plan->loopback)
 		r = nsi_net_configure(&plan->network, err);
 	if (r == 0)
-		r = nsi_mount_plan(plan, root, fds[1], ret_devpts, err);
+		r = nsi_mount_plan(plan, root, trees, ret_devpts, err);
 	return r;
 }
 
 _Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *exec, int sync)
 {
-	int fds[NSI_MAX_FDS], out[2] = {-1, -1}, slave = -1;
-	struct nsi_sync_record record;
+	int root, trees[NSI_MAX_TREES], out[2] = {-1, -1}, slave = -1;
 	struct nsi_error err = {0};
-	int r = nsi_sync_expect(sync, NSI_SYNC_START, &record, fds, &err);
+	int r = nsi_trees_receive(plan, sync, &root, trees, &err);
 
 	/* Not before: an unprivileged parent must be able to write our id maps. */
 	if (r == 0)
 		r = nsi_hide_process(&err);
 	umask(0022);
 	if (r == 0)
-		r = build(plan, fds, &out[0], &err);
+		r = build(plan, root, trees, &out[0], &err);
 	if (r == 0 && exec->tty)
 		r = nsi_tty_open(out[0], plan->confine.uid, &out[1], &slave, &err);
 	if (r == 0)
@@ -99,39 +97,19 @@ static int give_network(const struct nsi_plan *plan, pid_t pid, const char *veth
 	return r < 0 ? r : nsi_net_connect(&plan->network, veth, netns, err);
 }
 
-/* The root directory's tree, and the home directory's: its ids are the login user's own, so it is not mapped.
- */
-static int give_trees(const struct nsi_plan *plan, pid_t pid, int rootfd, int sync, struct nsi_error *err)
+static int give_trees(
+	const struct nsi_plan *plan, pid_t pid, int rootfd, int image, int sync, struct nsi_error *err)
 {
-	cleanup_fd int userns = -1, root = -1, home_dir = -1, home = -1;
-	char shown[PATH_MAX];
+	cleanup_fd int userns = -1;
 	int r = 0;
 
-	if (plan->rootless) {
-		r = nsi_sync_send(sync, NSI_SYNC_START, 0, &rootfd, 1);
-		return r < 0 ? nsi_fail(err, -r, "starting", "the container's pid 1", "it has ended") : 0;
-	}
-	if (plan->confine.namespaces & CLONE_NEWUSER)
+	if (!plan->rootless && (plan->confine.namespaces & CLONE_NEWUSER))
 		r = open_ns(pid, "user", &userns, err);
-	if (r == 0)
-		r = nsi_mount_clone(rootfd, nsi_fd_path(rootfd, shown, sizeof(shown)), userns,
-			MOUNT_ATTR_NODEV, &root, err);
-	if (r == 0 && plan->home[0]) {
-		home_dir = open(plan->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (home_dir < 0 && errno != ENOENT)
-			return nsi_fail(err, errno, "opening", plan->home, NULL);
-		if (home_dir >= 0)
-			r = nsi_mount_clone(
-				home_dir, plan->home, -1, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, &home, err);
-	}
-	if (r < 0)
-		return r;
-	r = nsi_sync_send(sync, NSI_SYNC_START, 0, (int[]){root, home}, home >= 0 ? 2 : 1);
-	return r < 0 ? nsi_fail(err, -r, "starting", "the container's pid 1", "it has ended") : 0;
+	return r < 0 ? r : nsi_trees_send(plan, userns, rootfd, image, sync, err);
 }
 
-static int prepare(const struct nsi_plan *plan, int rootfd, const char *veth, struct nsi_process *p,
-	struct nsi_error *err)
+static int prepare(const struct nsi_plan *plan, int rootfd, int image, const char *veth,
+	struct nsi_process *p, struct nsi_error *err)
 {
 	struct nsi_sync_record record;
 	int fds[NSI_MAX_FDS];
@@ -144,7 +122,7 @@ static int prepare(const struct nsi_plan *plan, int rootfd, const char *veth, st
 	if (r == 0)
 		r = give_network(plan, p->pid, veth, err);
 	if (r == 0)
-		r = give_trees(plan, p->pid, rootfd, p->sync, err);
+		r = give_trees(plan, p->pid, rootfd, image, p->sync, err);
 	if (r == 0)
 		r = nsi_sync_expect(p->sync, NSI_SYNC_READY, &record, fds, err);
 	if (r < 0)
@@ -173,8 +151,8 @@ static pid_t clone_owned(const struct nsi_plan *plan, int *ret_pidfd)
 	return pid;
 }
 
-int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int rootfd, const char *veth,
-	struct nsi_process *ret, struct nsi_error *err)
+int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int rootfd, int image,
+	const char *veth, struct nsi_process *ret, struct nsi_error *err)
 {
 	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
 	int pair[2];
@@ -203,7 +181,7 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 	}
 	close(pair[1]);
 	p.sync = pair[0];
-	r = prepare(plan, rootfd, veth, &p, err);
+	r = prepare(plan, rootfd, image, veth, &p, err);
 	if (r < 0) {
 		nsi_process_discard(&p);
 		if (err && !err->reason[0])

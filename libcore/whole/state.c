@@ -4,6 +4,7 @@
 #include "../base/compat.h"
 #include "../base/io.h"
 #include "../base/str.h"
+#include "../parse/policy.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -13,10 +14,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
-
-/* Above what useradd(8) hands out as subordinate ids and below 2^31, which some programs take for negative.
- */
-enum { RANGE_BASE = 0x70000000, RANGE_SIZE = 65536, RANGES = 4094 };
 
 /* Root's, and at most passed through by others. */
 static int make_dir(const char *path, mode_t mode, struct nsi_error *err)
@@ -64,6 +61,8 @@ int nsi_run_dir(struct nsi_error *err)
 		r = make_dir(NSI_RUN_DIR "/ranges", 0700, err);
 	if (r == 0)
 		r = make_dir(NSI_RUN_DIR "/leases", 0700, err);
+	if (r == 0)
+		r = make_dir(NSI_EPHEMERAL_DIR, 0700, err);
 	return r < 0 ? r : make_dir(NSI_RUN_DIR "/doors", 0711, err);
 }
 
@@ -246,8 +245,8 @@ int nsi_claim_range(const char *id, uint32_t *ret_first, int *ret_fd, struct nsi
 
 	for (const char *p = id; *p; p++)
 		start = start * 33 + (unsigned char)*p;
-	for (uint32_t i = 0; i < RANGES; i++) {
-		uint32_t slot = (start + i) % RANGES;
+	for (uint32_t i = 0; i < NSI_RANGES; i++) {
+		uint32_t slot = (start + i) % NSI_RANGES;
 
 		snprintf(path, sizeof(path), "%s/ranges/%u", NSI_RUN_DIR, slot);
 		cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -255,11 +254,11 @@ int nsi_claim_range(const char *id, uint32_t *ret_first, int *ret_fd, struct nsi
 			return nsi_fail(err, errno, "opening", path, NULL);
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 			continue;
-		*ret_first = RANGE_BASE + slot * RANGE_SIZE;
+		*ret_first = NSI_RANGE_BASE + slot * NSI_RANGE_SIZE;
 		*ret_fd = nsi_take_fd(&fd);
 		return 0;
 	}
-	return nsi_failf(err, EAGAIN, "claiming", "a range of ids", NULL, "all %d are in use", RANGES);
+	return nsi_failf(err, EAGAIN, "claiming", "a range of ids", NULL, "all %d are in use", NSI_RANGES);
 }
 
 int nsi_nspid_create(int rootfd, int *ret_fd, struct nsi_error *err)

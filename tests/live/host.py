@@ -127,7 +127,7 @@ def supervisors():
 
 def nothing_left():
     """Whether no process, state, interface or mount of a container exists."""
-    live = [d for d in os.listdir(RUN_DIR) if os.path.isdir(f'{RUN_DIR}/{d}') and d not in ('ranges', 'doors', 'leases')] \
+    live = [d for d in os.listdir(RUN_DIR) if os.path.isdir(f'{RUN_DIR}/{d}') and d not in ('ranges', 'doors', 'leases', 'ephemeral')] \
         + [d for d in os.listdir(f'{RUN_DIR}/doors') if d != 'nsinitd'] if os.path.isdir(RUN_DIR) else []
     veths = [name for name in os.listdir('/sys/class/net') if re.fullmatch(r'ns\d+(-\d)?', name)]
     return not supervisors() and not live and not veths
@@ -140,7 +140,7 @@ def wait_nothing_left():
         shown = run('ps -eo pid,ppid,stat,args; ls -R /run/nsinit').stdout
         for pid in supervisors():  # one failure is not to make all that follow fail
             os.kill(pid, signal.SIGKILL)
-        run(f'cd {RUN_DIR} && find . -mindepth 1 ! -name nsinitd ! -name doors -delete')
+        run(f'cd {RUN_DIR} && find . -mindepth 1 ! -name nsinitd ! -name doors ! -name ephemeral -delete')
         raise AssertionError(f'{e}; {shown}')
 
 
