@@ -103,6 +103,7 @@ install: all
 	install -D -m 0644 etc/nsinit.conf.example $(DESTDIR)$(PREFIX)/share/doc/nsinit/nsinit.conf.example
 	install -D -m 0644 etc/container.json $(DESTDIR)$(PREFIX)/share/doc/nsinit/container.json
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/nsinit/README.md
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/nsinit docs/*.md SECURITY.md
 	install -d -m 0755 $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
 	install -m 0644 man/*.1 $(DESTDIR)$(MANDIR)/man1
 	install -m 0644 man/*.5 $(DESTDIR)$(MANDIR)/man5
