@@ -190,13 +190,18 @@ static int do_file(struct ground *g, const struct nsi_op *op)
 
 static int do_readonly(struct ground *g, const struct nsi_op *op)
 {
+	struct mount_attr attr = {.attr_set = op->attributes};
 	cleanup_fd int target = -1;
 	int r = open_existing(g, op->target, &target);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	/* With what is mounted below, which keeps its own attributes. */
-	return bind_onto(g, target, "", AT_EMPTY_PATH | AT_RECURSIVE, op->attributes, target, op->target);
+	cleanup_fd int tree =
+		nsi_open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (tree < 0 || nsi_mount_setattr(tree, "", AT_EMPTY_PATH, &attr) < 0)
+		return nsi_fail(g->err, errno, "making read-only", op->target, NULL);
+	return attach(g, tree, target, op->target);
 }
 
 static int do_mask(struct ground *g, const struct nsi_op *op)

@@ -335,8 +335,8 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 	if (r == 0 && login && !(spec->namespaces & CLONE_NEWPID))
 		r = nsi_failf(err, EINVAL, "planning", "container.json", "add \"NEWPID\" to \"namespaces\"",
 			"a login container needs NEWPID, so that nothing of it outlives it");
-	/* Before "mounts", which may show /proc once more with what is hidden in it. */
-	if (r == 0)
+	/* Also before "mounts", which may show /proc once more: with what is hidden in it by default. */
+	if (r == 0 && spec->n_mounts > 0 && !spec->process.masked.given && !spec->process.readonly.given)
 		r = nsi_plan_hide(plan, spec, err);
 	if (r == 0)
 		r = nsi_plan_copy_mounts(plan, spec, login, err);
@@ -344,7 +344,7 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 		r = login ? plan_login(plan, login, image, err) : nsi_plan_add_mounts(plan, "", false, err);
 	if (r == 0 && nsi_resolv_conf(&plan->network.nameservers, resolv_conf, sizeof(resolv_conf)))
 		r = add_file(plan, "etc/resolv.conf", "%s", resolv_conf);
-	if (r == 0 && spec->n_mounts > 0) /* and what is to be hidden in those */
+	if (r == 0)
 		r = nsi_plan_hide(plan, spec, err);
 	if (r == 0 && !login && spec->user[0])
 		r = nsi_resolve_identity(spec->user, image, &plan->confine, err);
