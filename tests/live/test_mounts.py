@@ -313,6 +313,7 @@ class Hostile(Case):
                extra=f'defaults: {{ limits: {{ mounts = [ "{SHARE}/%u/" ]; }}; }};')
         container('alice', spec(bind(f'{SHARE}/alice')))
         self.assertEqual(ssh('alice', 'echo in').stdout, 'in\n')
+        wait_nothing_left()  # its end removes .nspid
         container('alice', spec(bind(f'{SHARE}/bob')))
         self.refused('limits.mounts')
         self.assertIn(f'mounts:    {SHARE}/alice\n', nsinit('explain', 'alice').stdout)
