@@ -124,6 +124,14 @@ def supervisors():
     return found
 
 
+def in_namespace(pid, namespace, name='pid'):
+    """Whether that process lives, in that namespace."""
+    try:
+        return os.readlink(f'/proc/{pid}/ns/{name}') == namespace
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def nothing_left():
     """Whether no process, state, interface or mount of a container exists."""
     live = [d for d in os.listdir(RUN_DIR) if os.path.isdir(f'{RUN_DIR}/{d}') and d not in ('ranges', 'doors', 'leases', 'ephemeral')] \

@@ -117,7 +117,7 @@ class Kills(unittest.TestCase):
     def outer(self, user='alice'):
         """The nsinit-shell of the host."""
         mine = os.readlink('/proc/self/ns/pid')
-        return until(lambda: [p for p in processes('nsinit-shell', user) if os.readlink(f'/proc/{p}/ns/pid') == mine],
+        return until(lambda: [p for p in processes('nsinit-shell', user) if host.in_namespace(p, mine)],
                      'nsinit-shell')[0]
 
     def supervisor(self, root):

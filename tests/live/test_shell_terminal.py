@@ -92,7 +92,7 @@ class OnTerminal(unittest.TestCase):
         mine = os.readlink('/proc/self/ns/pid')
         def there():
             pids = run(['pgrep', '-x', '-u', 'alice', 'nsinit-shell'], check=False).stdout.split()
-            return [int(p) for p in pids if os.readlink(f'/proc/{p}/ns/pid') == mine]
+            return [int(p) for p in pids if host.in_namespace(p, mine)]
         return until(there, 'nsinit-shell')[0]
 
     def test_what_it_is(self):
