@@ -351,6 +351,7 @@ class Image(Case):
         uid = run('id -u alice').stdout
         self.assertEqual(done.stdout, 'inside\nof the image\n0:0 755\n0:0 755\n0:0 644\n0:0 755\n' + uid, done.stderr)
         self.assertEqual(oct(os.stat(f'{ROOTS}/users/alice').st_mode), '0o40700')
+        wait_nothing_left()
         self.assertLess(int(run(['du', '-sk', f'{ROOTS}/users/alice']).stdout.split()[0]), 100)
         self.assertEqual(self.listing(self.image), before)
 

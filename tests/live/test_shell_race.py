@@ -64,7 +64,7 @@ class Race(unittest.TestCase):
         for line in seen:
             # nsinit-shell is hers, and like any process of hers until it says that it is not to be looked at.
             self.assertRegex(line, r'^(nsinit(-init|-shell)? entered container|nsinit-init (fd /dev/null|mem opened)|'
-                                   r'nsinit-shell (root host|mem opened|fd (/dev/null|/dev/pts|pipe:)))$')
+                                   r'nsinit-shell (root host|mem opened|fd (/dev/null|/dev/pts|/dev/\.nsinit/login-shell|pipe:)))$')
 
     def test_another_user(self):
         self.assertEqual(self.race([], **self.identity('bob')), set())
