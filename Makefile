@@ -11,6 +11,8 @@ SYSCONFDIR ?= /etc
 BINDIR     ?= $(PREFIX)/bin
 SBINDIR    ?= $(PREFIX)/sbin
 LIBEXECDIR ?= $(PREFIX)/libexec/nsinit
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+MANDIR     ?= $(PREFIX)/share/man
 MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
 PAMDIR     ?= /lib/$(MULTIARCH)/security
 VERSION    := 0.1
@@ -94,9 +96,18 @@ install: all
 	install -D -m 0755 $(BUILD)/bin/nsinit-shell $(DESTDIR)$(BINDIR)/nsinit-shell
 	install -D -m 0644 $(BUILD)/bin/pam_nsinit.so $(DESTDIR)$(PAMDIR)/pam_nsinit.so
 	install -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/nsinit
+	install -D -m 0644 etc/systemd/nsinitd.socket $(DESTDIR)$(UNITDIR)/nsinitd.socket
+	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/nsinit
+	sed 's|/usr/sbin/nsinitd|$(SBINDIR)/nsinitd|' etc/systemd/nsinitd.service >$(DESTDIR)$(UNITDIR)/nsinitd.service
+	sed 's|/usr/bin/nsinit-shell|$(BINDIR)/nsinit-shell|' etc/sshd_config.d/nsinit.conf >$(DESTDIR)$(PREFIX)/share/doc/nsinit/sshd.conf
 	install -D -m 0644 etc/nsinit.conf.example $(DESTDIR)$(PREFIX)/share/doc/nsinit/nsinit.conf.example
 	install -D -m 0644 etc/container.json $(DESTDIR)$(PREFIX)/share/doc/nsinit/container.json
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/nsinit/README.md
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/nsinit docs/*.md SECURITY.md
+	install -d -m 0755 $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8
+	install -m 0644 man/*.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 0644 man/*.5 $(DESTDIR)$(MANDIR)/man5
+	install -m 0644 man/*.8 $(DESTDIR)$(MANDIR)/man8
 
 include tests/tests.mk
 
@@ -106,5 +117,5 @@ format:
 clean:
 	rm -rf $(BUILD)
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj -type f -name '*.d' 2>/dev/null)
 .PHONY: all install format clean

@@ -19,6 +19,8 @@
 #ifndef NSINIT_H
 #define NSINIT_H
 
+#include "parse/network.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -80,8 +82,17 @@ enum nsi_verdict {
 
 enum nsi_userns { NSI_USERNS_AUTO, NSI_USERNS_OFF };
 enum nsi_home { NSI_HOME_BIND, NSI_HOME_NONE };
+enum nsi_tty {
+	NSI_TTY_CONTAINER, /* sshd allocates the container's terminals; the host's records name those */
+	NSI_TTY_RELAY,     /* it allocates the host's; nsinit-shell inside makes another and relays */
+};
 enum nsi_accounts { NSI_ACCOUNTS_AUTO, NSI_ACCOUNTS_IMAGE };
 enum nsi_dns { NSI_DNS_IMAGE, NSI_DNS_HOST };
+enum nsi_ownership {
+	NSI_OWNERSHIP_HOST, /* the root directory's files have the container's ids; a mapped mount shows them
+			     */
+	NSI_OWNERSHIP_SHIFTED, /* they are a subordinate range's already, which the container gets */
+};
 
 enum { NSI_LIFETIME_LINGER = -2, NSI_LIFETIME_FOREVER = -1, NSI_LIFETIME_LAST_SESSION = 0 };
 
@@ -116,11 +127,19 @@ struct nsi_decision {
 	bool best_effort;            /* a limit that this host cannot keep is left out, not refused */
 	enum nsi_userns userns;
 	enum nsi_home home;
+	enum nsi_tty tty;
 	enum nsi_accounts accounts;
 	enum nsi_dns dns;
-	char rootfs[1024]; /* expanded, absolute */
-	char shell[256];   /* that nsinit-shell runs inside; "": the container's passwd decides */
-	char text[256];    /* why, in a sentence */
+	enum nsi_ownership ownership;
+	bool ephemeral; /* changes to the image are kept in memory, and end with the container */
+	char ephemeral_size[16];
+	char rootfs[1024]; /* expanded, absolute; with an image, the directory that takes the changes to it */
+	char image[1024];  /* a directory that any number of containers share; "": `rootfs` is all there is */
+	char config[1024]; /* container.json outside; "": that of the root directory, or of the image */
+	char mount_limits[2048]; /* below which host paths it may mount from, each ended by '\n' */
+	char shell[256];         /* that nsinit-shell runs inside; "": the container's passwd decides */
+	char text[256];          /* why, in a sentence */
+	struct nsi_network_policy network;
 };
 
 int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
@@ -148,16 +167,18 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 	struct nsi_session **ret_session, struct nsi_error *err);
 
 /*
- * Move this process to a mount namespace of its own, a slave of the present one, in which the container's
- * devpts covers /dev/pts: terminals allocated from now on are the container's. Undone by nsi_session_close().
+ * Unless the policy says tty = "relay", move this process to a mount namespace of its own, a slave of the
+ * present one, in which the container's devpts covers /dev/pts: terminals allocated from now on are the
+ * container's. Undone by nsi_session_close().
  */
 int nsi_session_terminal(struct nsi_session *session, struct nsi_error *err);
 
 /*
- * Enter the container, confined as its pid 1 is: namespaces, groups, bounding set, keyring. To be called as
- * root in a forked, single-threaded child that has already dropped its supplementary groups to the user's.
- * The caller stays uid 0 of the container (its own uid 0 of the user namespace, where there is one) and is
- * expected to drop to the user's uid next. On failure the process may be half-way: the caller must _exit().
+ * Enter the container, confined as its pid 1 is: namespaces, groups, bounding set, keyring, system call
+ * filter and resource limits. To be called as root in a forked, single-threaded child that has already
+ * dropped its supplementary groups to the user's. The caller stays uid 0 of the container (its own uid 0 of
+ * the user namespace, where there is one) and is expected to drop to the user's uid next. On failure the
+ * process may be half-way: the caller must _exit().
  */
 int nsi_session_join(struct nsi_session *session, struct nsi_error *err);
 

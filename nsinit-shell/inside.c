@@ -87,6 +87,35 @@ static int run_sftp(char **words, char **env)
 	return NSI_EXIT_NOT_FOUND;
 }
 
+/*
+ * sshd gives each connection an agent socket of its own, whose name dies with it. A shell that outlives its
+ * connection (tmux) is told a name that the next login makes good again.
+ */
+static char **with_stable_agent(char **env)
+{
+	const char *sock = env_get(env, "SSH_AUTH_SOCK");
+	char path[64], fresh[96];
+	static char variable[96];
+	char *change[] = {variable, NULL};
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/tmp/.ssh-agent-%u", (unsigned)getuid());
+	snprintf(fresh, sizeof(fresh), "%s.%d", path, (int)getpid());
+	if (!sock || strcmp(sock, path) == 0 || stat(sock, &st) < 0 || !S_ISSOCK(st.st_mode) ||
+		st.st_uid != getuid())
+		return env;
+	/* In place of what stands there only if that is ours: /tmp is everybody's, and sticky. */
+	if (symlink(sock, fresh) < 0)
+		return env;
+	if (rename(fresh, path) < 0) {
+		unlink(fresh);
+		return env;
+	}
+	snprintf(variable, sizeof(variable), "SSH_AUTH_SOCK=%s", path);
+	char **with = env_merge(env, change, NULL);
+	return with ? with : env;
+}
+
 static int read_note(char text[2 * PATH_MAX])
 {
 	cleanup_fd int fd = open(NSI_SHELL_NOTE, O_RDONLY | O_CLOEXEC);
@@ -143,6 +172,7 @@ int shell_inside(int argc, char **argv, char **env)
 
 	if (status >= 0)
 		return nsi_exit_status(status);
+	env = with_stable_agent(env);
 	char *original = (char *)(uintptr_t)env_get(env, "SSH_ORIGINAL_COMMAND");
 	/* ForceCommand where this is the user's shell too: sshd runs the one by the other. */
 	if (argc == 3 && strcmp(argv[1], "-c") == 0 && strcmp(argv[2], NSINIT_SHELL) == 0) {

@@ -87,16 +87,16 @@ int main(int argc, char **argv, char **env)
 {
 	struct nsi_error err = {0};
 
+	if (getuid() != geteuid() || getgid() != getegid())
+		return refuse_because(EPERM, "it must not be set-uid or set-gid");
 	if (!fill_stdio())
-		return 254;
+		return refuse_because(errno, "/dev/null cannot be opened in place of a closed descriptor");
 	if (argc < 1 || !argv[0] || !argv[0][0])
 		return refuse_because(EINVAL, "it was called without its name");
 	if (shell_is_inside())
 		return shell_inside(argc, argv, env);
 	prctl(PR_SET_DUMPABLE, 0);
 	nsi_close_range(3, ~0U, 0);
-	if (getuid() != geteuid() || getgid() != getegid())
-		return refuse_because(EPERM, "it must not be set-uid or set-gid");
 	if (getuid() == 0)
 		return refuse_because(EPERM, "it is no shell for root");
 	clear_inheritance();

@@ -2,7 +2,8 @@
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/io.h"
 #include "../libcore/parse/policy.h"
-#include "../libcore/whole/ensure.h"
+#include "../libcore/whole/rootfs.h"
+#include "../libcore/whole/state.h"
 #include "commands.h"
 #include "container.h"
 #include "invoker.h"
@@ -29,11 +30,10 @@ static int check_container(
 	cleanup_free struct nsi_login *login = calloc(1, sizeof(*login));
 	struct container c;
 	int rootfd = -1;
-	int r = login ? nsi_rootfs_open(decision->rootfs, &rootfd, err)
-		      : nsi_fail(err, ENOMEM, "checking", decision->rootfs, NULL);
+	int r = login ? nsi_run_dir(err) : nsi_fail(err, ENOMEM, "checking", decision->rootfs, NULL);
 
 	if (r == 0)
-		r = nsi_run_dir(err);
+		r = nsi_rootfs_open(decision, &rootfd, err);
 	if (r < 0) {
 		if (rootfd >= 0)
 			close(rootfd);
@@ -124,6 +124,28 @@ static bool has_line(const char *text, const char *type)
 	return false;
 }
 
+/* Services that run processes of users, as far as this host has them. */
+static void warn_of_services(void)
+{
+	static const char *const services[] = {
+		"su", "sudo", "sudo-i", "runuser", "login", "cron", "systemd-user"};
+
+	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
+		cleanup_free char *text = NULL;
+		char path[64];
+		size_t len;
+
+		snprintf(path, sizeof(path), "/etc/pam.d/%s", services[i]);
+		cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (fd >= 0 && nsi_read_fd(fd, path, PAM_MAX_BYTES, &text, &len, NULL) == 0 &&
+			!has_line(text, "session"))
+			fprintf(stderr,
+				"nsinit: warning: %s has no line \"session required pam_nsinit.so\": "
+				"mapped users stay on the host there\n",
+				path);
+	}
+}
+
 static void warn_of_pam(void)
 {
 	static const char *const lines[][2] = {
@@ -201,6 +223,7 @@ static int activate(const char *path, bool dry, struct nsi_error *err)
 	if (r < 0)
 		return r;
 	warn_of_pam();
+	warn_of_services();
 	if (dry) {
 		puts("Nothing is changed.");
 		return 0;

@@ -6,10 +6,14 @@
 #include "../libcore/parse/resources.h"
 #include "../libcore/parse/spec.h"
 #include "commands.h"
+#include "mounts.h"
+#include "network.h"
 
+#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static void print_resources(const struct nsi_resources *res)
@@ -18,6 +22,60 @@ static void print_resources(const struct nsi_resources *res)
 
 	if (res->set)
 		printf("resources:    %s\n", nsi_resources_text(res, text, sizeof(text)));
+}
+
+static void print_capabilities(const char *title, uint64_t set)
+{
+	const char *const *names = nsi_capability_names();
+
+	printf("%-13s", title);
+	for (size_t i = 0; names[i]; i++)
+		if (set & (UINT64_C(1) << nsi_capability_number(names[i])))
+			printf(" %s", names[i]);
+	putchar('\n');
+}
+
+static void print_amount(uint64_t amount)
+{
+	if (amount == RLIM_INFINITY)
+		printf(" unlimited");
+	else
+		printf(" %llu", (unsigned long long)amount);
+}
+
+static void print_paths(const char *title, const struct nsi_path_list *paths)
+{
+	if (!paths->given)
+		return;
+	printf("%-13s", title);
+	for (int i = 0; i < paths->n; i++)
+		printf(" %s", paths->list[i]);
+	puts(paths->n ? "" : " (none)");
+}
+
+static void print_process(const struct nsi_process_spec *p)
+{
+	if (p->ambient)
+		print_capabilities("ambient:", p->ambient);
+	printf("seccomp:      %s\n", p->seccomp_off ? "off" : "default");
+	if (p->no_new_privs)
+		puts("no_new_privs: true");
+	for (int i = 0; i < p->limits.n; i++) {
+		printf("rlimit:       %s", nsi_rlimit_names()[p->limits.list[i].resource]);
+		print_amount(p->limits.list[i].soft);
+		print_amount(p->limits.list[i].hard);
+		putchar('\n');
+	}
+	if (p->limits.oom_given)
+		printf("oom score:    %d\n", p->limits.oom_score_adj);
+	for (int i = 0; i < p->n_sysctls; i++)
+		printf("sysctl:       %s = %s\n", p->sysctls[i].name, p->sysctls[i].value);
+	print_paths("masked:", &p->masked);
+	print_paths("read-only:", &p->readonly);
+	if (p->timezone[0])
+		printf("timezone:     %s\n", p->timezone);
+	for (int i = 0; i < p->n_labels; i++)
+		printf("label:        %s=%s\n", p->labels[i].name, p->labels[i].value);
 }
 
 static void print_spec(const struct nsi_spec *spec)
@@ -29,17 +87,17 @@ static void print_spec(const struct nsi_spec *spec)
 	for (size_t i = 0; names[i]; i++)
 		if (spec->namespaces & nsi_namespace_flag(names[i]))
 			printf(" %s", names[i]);
-	printf("\ncapabilities:");
-	names = nsi_capability_names();
-	for (size_t i = 0; names[i]; i++)
-		if (spec->capabilities & (UINT64_C(1) << nsi_capability_number(names[i])))
-			printf(" %s", names[i]);
-	printf("\nroot:         %s\n", spec->readonly_fs ? "read-only" : "writable");
+	putchar('\n');
+	print_capabilities("capabilities:", spec->capabilities);
+	printf("root:         %s\n", spec->readonly_fs ? "read-only" : "writable");
 	print_resources(&spec->resources);
 	printf("user:         %s\n", spec->user[0] ? spec->user : "0");
 	printf("working_dir:  %s\n", spec->working_dir);
-	if (spec->network.present)
-		printf("network:      eth0 on bridge %s, MTU %u\n", spec->network.bridge, spec->network.mtu);
+	print_network(spec);
+	if (spec->process.domainname[0])
+		printf("domainname:   %s\n", spec->process.domainname);
+	print_process(&spec->process);
+	print_mounts(spec);
 	for (size_t i = 0; spec->environment[i]; i++)
 		printf("environment:  %s\n", spec->environment[i]);
 }
@@ -141,29 +199,66 @@ static void print_decision(const char *policy, const struct nsi_user *user, cons
 		return;
 	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\n", d->rootfs,
 		userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
+	print_root(d);
 	print_lifetime(d);
 	print_limits(d);
+	print_network_policy(&d->network);
+}
+
+static int explain_usage(void)
+{
+	fputs("usage: nsinit explain [--service NAME] USER [POLICY]\n", stderr);
+	return NSI_EXIT_FAILED;
+}
+
+/* How a service would bring the user in, and whether it can. */
+static void print_service(const struct nsi_policy *policy, const char *service, const struct nsi_user *user,
+	const struct nsi_decision *d)
+{
+	static const char *const ways[] = {
+		"enters in the child that calls setcred once more",
+		"enters with the process that opens the session, before it forks",
+		"runs the login shell, nsinit-shell, which enters",
+		"refused: it does not lead into a container; see \"services\" in nsinit.conf(5)",
+	};
+	enum nsi_service_mode mode = nsi_policy_service(policy, service);
+	const char *obstacle = "";
+
+	if (mode == NSI_SERVICE_SHELL && strcmp(user->shell, NSINIT_SHELL) != 0)
+		obstacle = "; refused: the user's shell is not " NSINIT_SHELL;
+	else if ((mode == NSI_SERVICE_SHELL || mode == NSI_SERVICE_JOIN) && d->userns == NSI_USERNS_OFF)
+		obstacle = "; refused: that needs a user namespace";
+	if (d->verdict == NSI_CONTAINER)
+		printf("%-10s %s%s\n", service, ways[mode], obstacle);
 }
 
 int cmd_explain(int argc, char **argv)
 {
-	const char *path = argc > 2 ? argv[2] : NSINIT_POLICY;
+	static const struct option longs[] = {{"service", required_argument, NULL, 's'}, {0}};
+	const char *service = "sshd";
 	struct nsi_policy *policy;
 	struct nsi_decision d;
 	struct nsi_user user;
 	struct nsi_error err = {0};
+	int c;
 
-	if (argc < 2 || argc > 3) {
-		fputs("usage: nsinit explain USER [POLICY]\n", stderr);
-		return NSI_EXIT_FAILED;
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c != 's')
+			return explain_usage();
+		service = optarg;
 	}
+	if (argc - optind < 1 || argc - optind > 2)
+		return explain_usage();
+	const char *path = argc - optind == 2 ? argv[optind + 1] : NSINIT_POLICY;
 	if (nsi_policy_load(path, &policy, &err) < 0)
 		return report(&err);
-	int r = nsi_user_lookup(argv[1], &user, &err);
+	int r = nsi_user_lookup(argv[optind], &user, &err);
 	if (r == 0)
 		r = nsi_policy_decide(policy, &user, &d, &err);
-	if (r == 0)
+	if (r == 0) {
 		print_decision(path, &user, &d);
+		print_service(policy, service, &user, &d);
+	}
 	nsi_policy_free(policy);
 	return r < 0 ? report(&err) : 0;
 }

@@ -134,7 +134,7 @@ static int apply_options(
 	struct nsi_image image = {0};
 	image_read(rootfd, "etc/passwd", &image.passwd);
 	image_read(rootfd, "etc/group", &image.group);
-	int r = nsi_resolve_user(o->user, &image, &confine->uid, &confine->gid, err);
+	int r = nsi_resolve_identity(o->user, &image, confine, err);
 	free(image.passwd);
 	free(image.group);
 	return r;
@@ -293,10 +293,12 @@ static int spawn_or_join(const struct options *o, int rootfd, struct front *f, i
 	r = nsi_make_room(id, rootfd, err);
 	if (r == 0)
 		r = container_load(&c, fcntl(rootfd, F_DUPFD_CLOEXEC, 3), NULL, err);
-	if (r < 0)
-		return r;
-	r = spawn(o, &c, &lock, f, signals, exec, err);
-	container_free(&c);
+	if (r == 0) {
+		r = spawn(o, &c, &lock, f, signals, exec, err);
+		container_free(&c);
+	}
+	if (lock >= 0) /* nothing was started, and nobody else could: the file is of no more use */
+		nsi_lock_remove(id);
 	return r;
 }
 
@@ -397,14 +399,11 @@ int cmd_exec(int argc, char **argv)
 	if (!fill_stdio() || !parse_options(argc, argv, &o))
 		return usage();
 	nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-	if (geteuid() != 0) {
-		nsi_failf(&err, EPERM, "running", "nsinit exec", "run it as root", "it makes namespaces");
-		return report(&err);
-	}
 	r = open_dir(o.dir, &rootfd, &err);
 	if (r < 0)
 		return report(&err);
-	prctl(PR_SET_DUMPABLE, 0);
+	if (geteuid() == 0)
+		prctl(PR_SET_DUMPABLE, 0);
 	f.tty = o.tty == 1 || (o.tty < 0 && !o.detach && isatty(0) && isatty(1));
 	if (o.detach && !detach(&f))
 		return NSI_EXIT_FAILED;

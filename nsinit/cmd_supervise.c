@@ -113,6 +113,7 @@ int cmd_supervise(void)
 {
 	cleanup_free struct nsi_launch_order *order = calloc(1, sizeof(*order));
 	struct container c = {.rootfd = -1,
+		.image = -1,
 		.range = -1,
 		.listen = -1,
 		.door = -1,

@@ -1,16 +1,20 @@
 #include "container.h"
 
 #include "../libcore/act/netlink.h"
+#include "../libcore/act/seccomp.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
 #include "../libcore/base/str.h"
 #include "../libcore/process/spawn.h"
 #include "../libcore/whole/control.h"
+#include "../libcore/whole/rootfs.h"
+#include "network.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,39 +34,82 @@ void image_read(int rootfd, const char *path, char **ret)
 	}
 }
 
-static int load_spec(int rootfd, struct nsi_spec **ret, struct nsi_error *err)
+/* Outside, where the policy says so; else the root directory's own, which with an image is the image's. */
+static int load_spec(
+	const struct container *c, const char *config, struct nsi_spec **ret, struct nsi_error *err)
 {
+	int dirfd = c->image >= 0 ? c->image : c->rootfd;
 	char dir[PATH_MAX - 32], shown[PATH_MAX];
 	cleanup_free char *text = NULL;
+	cleanup_fd int fd = -1;
 	size_t len;
 	int r;
 
-	snprintf(shown, sizeof(shown), "%s/container.json", nsi_fd_path(rootfd, dir, sizeof(dir)));
-	r = nsi_read_in_root(rootfd, "container.json", shown, NSI_SPEC_MAX_BYTES, &text, &len, err);
+	snprintf(shown, sizeof(shown), "%s/container.json", nsi_fd_path(dirfd, dir, sizeof(dir)));
+	if (config[0]) {
+		snprintf(shown, sizeof(shown), "%s", config);
+		r = nsi_open_trusted(config, O_RDONLY, &fd, NULL, err);
+		if (r == 0)
+			r = nsi_read_fd(fd, shown, NSI_SPEC_MAX_BYTES, &text, &len, err);
+	} else {
+		r = nsi_read_in_root(dirfd, "container.json", shown, NSI_SPEC_MAX_BYTES, &text, &len, err);
+	}
 	if (r < 0)
 		return nsi_error_reason(err, "spec");
 	return nsi_spec_parse(shown, text, len, ret, err);
 }
 
-static int make_plan(struct container *c, const struct nsi_spec *spec, const struct nsi_login *login,
-	struct nsi_error *err)
+/* An ordinary user's ids: with those that the host has given for it, where newuidmap(1) is there to map them.
+ */
+static void own_ids(struct nsi_ids *ids)
+{
+	cleanup_free char *subuid = NULL, *subgid = NULL;
+	cleanup_fd int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct passwd *pw = getpwuid(geteuid());
+
+	if (access("/usr/bin/newuidmap", X_OK) == 0 && access("/usr/bin/newgidmap", X_OK) == 0) {
+		image_read(etc, "subuid", &subuid);
+		image_read(etc, "subgid", &subgid);
+	}
+	nsi_rootless_ids(subuid, subgid, pw ? pw->pw_name : NULL, geteuid(), getegid(), ids);
+}
+
+static int claim_range(
+	struct container *c, const struct nsi_login *login, uint32_t *ret_range, struct nsi_error *err)
+{
+	if (login && login->decision.ownership == NSI_OWNERSHIP_SHIFTED)
+		return nsi_claim_owned_range(c->rootfd, login, ret_range, &c->range, err);
+	return nsi_claim_range(c->id, ret_range, &c->range, err);
+}
+
+/* `view` is the directory to read the image's files from. */
+static int make_plan(struct container *c, int view, const struct nsi_spec *spec,
+	const struct nsi_login *login, struct nsi_error *err)
 {
 	struct nsi_image image = {0};
 	uint32_t range = 0;
 	int r = 0;
 
-	image_read(c->rootfd, "etc/passwd", &image.passwd);
-	image_read(c->rootfd, "etc/group", &image.group);
-	image_read(c->rootfd, "etc/hosts", &image.hosts);
-	image_read(c->rootfd, "etc/nsswitch.conf", &image.nsswitch);
+	image_read(view, "etc/passwd", &image.passwd);
+	image_read(view, "etc/group", &image.group);
+	image_read(view, "etc/hosts", &image.hosts);
+	image_read(view, "etc/nsswitch.conf", &image.nsswitch);
 	if (login && login->decision.dns == NSI_DNS_HOST) {
 		cleanup_fd int host = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		image_read(host, "resolv.conf", &image.host_resolv_conf);
 	}
-	if (nsi_plan_wants_range(spec, login))
-		r = nsi_claim_range(c->id, &range, &c->range, err);
+	if (geteuid() == 0 && nsi_plan_wants_range(spec, login))
+		r = claim_range(c, login, &range, err);
 	if (r == 0)
 		r = nsi_plan_make(spec, login, &image, range, &c->plan, err);
+	if (r == 0 && geteuid() != 0) {
+		struct nsi_ids ids;
+
+		own_ids(&ids);
+		r = nsi_plan_rootless(c->plan, &ids, err);
+	}
+	if (r == 0 && c->plan->confine.seccomp)
+		r = nsi_seccomp_compile(c->plan->confine.capabilities, &c->plan->confine.filter, err);
 	free(image.passwd);
 	free(image.group);
 	free(image.hosts);
@@ -73,19 +120,30 @@ static int make_plan(struct container *c, const struct nsi_spec *spec, const str
 
 int container_load(struct container *c, int rootfd, const struct nsi_login *login, struct nsi_error *err)
 {
+	const struct nsi_decision *decision = login ? &login->decision : NULL;
 	struct nsi_spec *spec = NULL;
+	cleanup_fd int view = -1;
 	int r;
 
-	*c = (struct container){
-		.rootfd = rootfd, .range = -1, .listen = -1, .door = -1, .nspid = -1, .proc = -1};
-	c->cgroup.dir = -1;
+	*c = (struct container){.rootfd = rootfd,
+		.image = -1,
+		.range = -1,
+		.listen = -1,
+		.door = -1,
+		.nspid = -1,
+		.proc = -1,
+		.cgroup.dir = -1};
 	c->pid1 = (struct nsi_process){.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
 	snprintf(c->veth, sizeof(c->veth), "ns%d", (int)getpid());
 	r = nsi_container_id(rootfd, c->id, err);
+	if (r == 0 && decision && decision->image[0])
+		r = nsi_image_open(decision, rootfd, &c->image, &view, err);
 	if (r == 0)
-		r = load_spec(rootfd, &spec, err);
+		r = load_spec(c, decision ? decision->config : "", &spec, err);
 	if (r == 0)
-		r = make_plan(c, spec, login, err);
+		r = network_prepare(c->id, spec, login, &c->leases, err);
+	if (r == 0)
+		r = make_plan(c, view >= 0 ? view : rootfd, spec, login, err);
 	nsi_spec_free(spec);
 	return r;
 }
@@ -110,13 +168,13 @@ static int publish(struct container *c, struct nsi_error *err)
 
 /*
  * Nothing of the container runs yet: its /proc is the one that we had mounted. A container without a pid
- * namespace has none whose members could be told.
+ * namespace has none whose members could be told, and one of `nsinit exec` has no lifetime to tell them for.
  */
 static int open_proc(struct container *c, struct nsi_error *err)
 {
 	char path[40];
 
-	if (!(c->plan->confine.namespaces & CLONE_NEWPID))
+	if (!c->plan->login.present || !(c->plan->confine.namespaces & CLONE_NEWPID))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/root/proc", (int)c->pid1.pid);
 	c->proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -134,7 +192,7 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 		r = nsi_cgroup_make(c->id, &c->plan->resources, c->plan->resources_optional, &c->cgroup, err);
 	placed.cgroup = c->cgroup.dir;
 	if (r == 0)
-		r = nsi_spawn(c->plan, &placed, c->rootfd, c->veth, &c->pid1, err);
+		r = nsi_spawn(c->plan, &placed, c->rootfd, c->image, c->veth, &c->pid1, err);
 	if (r == 0)
 		r = open_proc(c, err);
 	if (r == 0)
@@ -198,8 +256,8 @@ int container_end(struct container *c)
 		c->pid1.pid = -1;
 	}
 	nsi_cgroup_end(&c->cgroup);
-	if (c->plan && c->plan->network.present)
-		nsi_net_disconnect(c->veth, NULL);
+	if (c->plan)
+		nsi_net_disconnect(&c->plan->network, c->veth);
 	/* Not waited for: who starts the container anew holds it, and waits for this process to end. */
 	nsi_lock(c->id, 0, &lock, NULL);
 	remove_nspid(c);
@@ -211,12 +269,13 @@ int container_end(struct container *c)
 
 void container_free(struct container *c)
 {
-	int *const fds[] = {&c->rootfd, &c->range, &c->listen, &c->door, &c->nspid, &c->pid1.pidfd,
+	int *const fds[] = {&c->rootfd, &c->image, &c->range, &c->listen, &c->door, &c->nspid, &c->pid1.pidfd,
 		&c->pid1.sync, &c->pid1.pty, &c->pid1.devpts, &c->proc, &c->cgroup.dir};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)
 			close(nsi_take_fd(fds[i]));
+	nsi_leases_release(&c->leases);
 	nsi_plan_free(c->plan);
 	c->plan = NULL;
 }

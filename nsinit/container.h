@@ -5,10 +5,11 @@
 #include "../libcore/act/cgroup.h"
 #include "../libcore/decide/plan.h"
 #include "../libcore/process/exec.h"
-#include "../libcore/whole/state.h"
+#include "../libcore/whole/lease.h"
 
 struct container {
 	int rootfd;
+	int image; /* the image that `rootfd` has the changes of, or -1 */
 	char id[NSI_ID_SIZE];
 	char veth[16];
 	struct nsi_plan *plan;
@@ -16,6 +17,7 @@ struct container {
 	int range, listen, door, nspid; /* descriptors, or -1 */
 	char door_name[16];
 	struct nsi_cgroup cgroup;
+	struct nsi_leases leases;
 	int proc; /* the proc file system of its pid namespace, or -1 */
 };
 

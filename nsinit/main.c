@@ -17,7 +17,7 @@ static int help(FILE *out, int status)
 	      "directory\n"
 	      "       nsinit check [PATH]                     check a container.json, rootfs directory or "
 	      "policy\n"
-	      "       nsinit explain USER [POLICY]            what the policy decides for a user\n"
+	      "       nsinit explain [--service S] USER       what the policy decides for a user\n"
 	      "       nsinit activate [--dry-run] FILE        put a policy in force, if it locks nobody out\n"
 	      "       nsinit disable --for DURATION           every login is the host's for a while\n"
 	      "       nsinit enable                           not any more\n"

@@ -25,13 +25,13 @@
 #include <sys/wait.h>
 #include <syslog.h>
 
-enum { MAX_WORKERS = 128, MAX_PER_USER = 16, DEADLINE_S = 35, FROM_SYSTEMD = 3 };
+enum { MAX_WORKERS = 128, MAX_PER_USER = 16, DEADLINE_S = 35, BATCH = 16, FROM_SYSTEMD = 3 };
 
 struct broker {
 	struct loop *loop;
 	const char *policy;
 	int listen;
-	int n_workers;
+	bool busy; /* said so in the log, since a worker last ended */
 	struct {
 		pid_t pid; /* 0: free */
 		uid_t uid;
@@ -90,14 +90,20 @@ static int open_session(const char *policy, int client, struct nsi_reply *reply,
 	return r < 0 ? nsi_fail(err, -r, "answering", who->user.name, NULL) : 0;
 }
 
-/* The peer learns that it is refused; why, the log says: the chain names paths of the host. */
-static void refuse(int client, uid_t uid, const struct nsi_error *err)
+static void log_refusal(uid_t uid, const struct nsi_error *err)
 {
-	struct nsi_error shown = {0};
 	char text[2048];
 
 	syslog(LOG_ERR, "reason=%s uid=%u refused: %s", err->reason[0] ? err->reason : "internal",
 		(unsigned)uid, nsi_error_text(err, text, sizeof(text)));
+}
+
+/* The peer learns that it is refused; why, the log says: the chain names paths of the host. */
+static void refuse(int client, uid_t uid, const struct nsi_error *err)
+{
+	struct nsi_error shown = {0};
+
+	log_refusal(uid, err);
 	bool denied = strcmp(err->reason, "denied") == 0;
 	nsi_failf(&shown, EACCES, "opening", "your container", NULL, "%s",
 		denied ? err->cause : "nsinitd refused; its log says why");
@@ -135,7 +141,7 @@ static void reap(struct loop *loop, int fd, void *data)
 		for (int i = 0; i < MAX_WORKERS; i++) {
 			if (b->workers[i].pid == pid) {
 				b->workers[i].pid = 0;
-				b->n_workers--;
+				b->busy = false;
 			}
 		}
 	}
@@ -154,30 +160,39 @@ static int find_place(const struct broker *b, uid_t uid)
 	return same < MAX_PER_USER ? place : -1;
 }
 
-static void serve(struct broker *b, int client)
+/* Anybody may connect as often as they like: that is no way to fill the log, or to wait for it. */
+static void refuse_busy(struct broker *b, int client, uid_t uid)
 {
 	struct nsi_error busy = {0};
+
+	nsi_failf(&busy, EAGAIN, "opening", "a session", NULL, "too many requests wait");
+	nsi_error_reason(&busy, "busy");
+	if (!b->busy)
+		log_refusal(uid, &busy);
+	b->busy = true;
+	nsi_control_refuse(client, &busy);
+}
+
+static void serve(struct broker *b, int client)
+{
+	struct nsi_error err = {0};
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	if (getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return;
 	int place = find_place(b, peer.uid);
-	if (place < 0) {
-		nsi_failf(&busy, EAGAIN, "opening", "a session", NULL, "too many requests wait");
-		nsi_error_reason(&busy, "busy");
-		return refuse(client, peer.uid, &busy);
-	}
+	if (place < 0)
+		return refuse_busy(b, client, peer.uid);
 	pid_t pid = fork();
 	if (pid == 0)
 		work(b->policy, client, peer.uid);
 	if (pid < 0) {
-		nsi_fail(&busy, errno, "forking", "a worker", NULL);
-		return refuse(client, peer.uid, &busy);
+		nsi_fail(&err, errno, "forking", "a worker", NULL);
+		return refuse(client, peer.uid, &err);
 	}
 	b->workers[place].pid = pid;
 	b->workers[place].uid = peer.uid;
-	b->n_workers++;
 }
 
 static void accept_waiting(struct loop *loop, int fd, void *data)
@@ -185,7 +200,8 @@ static void accept_waiting(struct loop *loop, int fd, void *data)
 	int client;
 
 	(void)loop;
-	while ((client = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+	/* A few at a time: under a flood, too, workers must be reaped. */
+	for (int i = 0; i < BATCH && (client = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0; i++) {
 		serve(data, client);
 		close(client);
 	}

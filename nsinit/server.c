@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include "../libcore/act/cgroup.h"
+#include "../libcore/act/limits.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
@@ -13,6 +14,8 @@
 #include <sys/socket.h>
 
 enum { HANGUP_MS = 5000 }; /* between the hangup at max_age and the end */
+/* Sessions by the door take two of this process's descriptors each. */
+enum { MAX_DOOR_SESSIONS = 128, DOOR_BATCH = 16 };
 
 struct session {
 	struct server *server;
@@ -198,6 +201,7 @@ static void answer(struct session *s, bool as_login_user, const int *fds, int n_
 		reply->confine.uid = plan->login.uid;
 		reply->confine.gid = plan->login.gid;
 		reply->confine.keep_groups = true;
+		reply->confine.ambient = 0;
 		strcpy(reply->confine.working_dir, "/");
 	}
 	for (size_t i = 0; plan->environment[i]; i++) {
@@ -297,6 +301,8 @@ static void serve_shell(struct session *s, uid_t uid)
 	/* It has no right to move itself. */
 	if (r == 0 && s->server->c->cgroup.dir >= 0)
 		r = nsi_cgroup_move_process(s->server->c->cgroup.dir, s->leader, &err);
+	if (r == 0) /* it has no right to do so itself; what it starts inherits it */
+		r = nsi_set_oom_score(s->leader, &s->server->c->plan->confine.limits, &err);
 	if (r < 0)
 		nsi_control_refuse(s->sock, &err);
 	else
@@ -399,26 +405,48 @@ static void accept_waiting(struct loop *loop, int fd, void *data)
 	}
 }
 
+static int check_door(
+	const struct server *server, int sock, uid_t *ret_uid, int *ret_leader, struct nsi_error *err)
+{
+	bool open = false;
+	int n = 0;
+
+	for (const struct session *s = server->sessions; s; s = s->next) {
+		open |= s->opens;
+		n += s->door;
+	}
+	if (n >= MAX_DOOR_SESSIONS)
+		return nsi_failf(
+			err, EBUSY, "opening a session in", server->c->id, NULL, "too many are open");
+	if (!open)
+		return nsi_failf(
+			err, EAGAIN, "opening a session in", server->c->id, NULL, "no login session is open");
+	return nsi_door_peer(sock, ret_uid, ret_leader, err);
+}
+
 /*
  * The login user's own processes come in by the door, but only while a session is open that somebody with
- * authority has opened: the policy may have changed since the container was started.
+ * authority has opened: the policy may have changed since the container was started. Whoever is refused
+ * leaves nothing here, however long they hold on to the connection.
  */
-static void answer_door(struct server *server, struct session *s, int sock)
+static void answer_door(struct server *server, int sock)
 {
 	struct nsi_error err = {0};
-	int leader = -1;
+	int leader;
 	uid_t uid;
-	int r = nsi_door_peer(sock, &uid, &leader, &err);
-	bool open = false;
 
-	for (const struct session *other = server->sessions; other; other = other->next)
-		open |= other->opens;
-	if (r == 0 && !open)
-		r = nsi_failf(&err, EAGAIN, "opening a session in", server->c->id, NULL,
-			"no login session is open");
-	if (r < 0)
+	if (check_door(server, sock, &uid, &leader, &err) < 0) {
 		nsi_control_refuse(sock, &err);
-	else if (count(s, leader))
+		close(sock);
+		return;
+	}
+	struct session *s = server_adopt(server, sock);
+	if (!s) {
+		close(leader);
+		return;
+	}
+	s->door = true;
+	if (count(s, leader))
 		serve_shell(s, uid);
 }
 
@@ -427,14 +455,9 @@ static void accept_door(struct loop *loop, int fd, void *data)
 	int sock;
 
 	(void)loop;
-	while ((sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-		struct session *s = server_adopt(data, sock);
-
-		if (!s)
-			continue;
-		s->door = true;
-		answer_door(data, s, sock);
-	}
+	/* A few at a time: who connects without end must not keep the rest of the loop from its turn. */
+	for (int i = 0; i < DOOR_BATCH && (sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0; i++)
+		answer_door(data, sock);
 }
 
 /* ------------------------------------------------------------------ the whole */

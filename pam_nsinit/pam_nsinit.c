@@ -180,16 +180,12 @@ static int check_split(pam_handle_t *pamh, struct nsi_error *err)
 		"the line \"auth optional pam_nsinit.so\" is missing in the service's file");
 }
 
-static int check_shell(
-	const struct nsi_user *user, const struct nsi_decision *decision, struct nsi_error *err)
+static int check_shell(const struct nsi_user *user, struct nsi_error *err)
 {
-	if (strcmp(user->shell, NSINIT_SHELL) != 0)
-		return fail(err, EPERM, "service",
-			"this service only starts the login shell, which is not " NSINIT_SHELL);
-	if (decision->userns == NSI_USERNS_OFF)
-		return fail(
-			err, EPERM, "service", "userns = \"off\", but nsinit-shell needs a user namespace");
-	return 0;
+	if (strcmp(user->shell, NSINIT_SHELL) == 0)
+		return 0;
+	return fail(err, EPERM, "service",
+		"this service only starts the login shell, which is not " NSINIT_SHELL);
 }
 
 /* The session is open and counted; now the way in that the service has. */
@@ -225,7 +221,7 @@ static int open_container(pam_handle_t *pamh, int flags, const struct verdict *v
 	if (v->mode == NSI_SERVICE_SPLIT)
 		r = check_split(pamh, &err);
 	if (v->mode == NSI_SERVICE_SHELL)
-		r = check_shell(&v->user, &v->decision, &err);
+		r = check_shell(&v->user, &err);
 	if (r == 0)
 		r = nsi_session_open(&v->user, &v->decision, &login->session, &err);
 	if (r == 0)

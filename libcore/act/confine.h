@@ -5,8 +5,8 @@
 #include "../decide/plan.h"
 
 /*
- * The part that every entry shares: a fresh session keyring and the bounding set. The caller keeps its
- * effective capabilities, to drop its ids with.
+ * The part that every entry shares: a fresh session keyring, the bounding set and the system call filters.
+ * The caller keeps its effective capabilities, to drop its ids with.
  */
 int nsi_confine_shared(const struct nsi_confinement *c, struct nsi_error *err);
 

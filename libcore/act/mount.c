@@ -1,28 +1,16 @@
-#include "mount.h"
+#include "mount_ground.h"
 
 #include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "../base/io.h"
 
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
-
-/*
- * Every path below is one into a tree that its owner may have prepared against us. It is resolved inside the
- * tree, never through a symbolic link, and the mount goes onto the descriptor that the resolution gave.
- */
-#define STRICT (RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS)
-
-struct ground {
-	int root;      /* the attached tree */
-	int home_tree; /* or -1 */
-	int devpts;    /* once mounted */
-	struct nsi_error *err;
-};
 
 int nsi_mount_private(struct nsi_error *err)
 {
@@ -38,151 +26,7 @@ int nsi_mount_slave(struct nsi_error *err)
 	return 0;
 }
 
-int nsi_mount_clone(
-	int dirfd, const char *shown, int userns, unsigned attributes, int *ret_tree, struct nsi_error *err)
-{
-	struct mount_attr attr = {.attr_set = attributes, .propagation = MS_PRIVATE};
-	cleanup_fd int tree =
-		nsi_open_tree(dirfd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
-
-	if (tree < 0)
-		return nsi_fail(err, errno, "copying the mount of", shown, NULL);
-	/* The copy must be made private in the same step: as a peer of a shared host mount, what is mounted
-	 * in it would appear on the host. */
-	if (userns >= 0) {
-		attr.attr_set |= MOUNT_ATTR_IDMAP;
-		attr.userns_fd = (uint64_t)userns;
-	}
-	if (nsi_mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr) < 0)
-		return nsi_fail(err, errno, "mapping the ids of the files in", shown,
-			errno == EINVAL || errno == EPERM || errno == EOPNOTSUPP
-				? "its filesystem, or one mounted below it, takes no id mapping (NFS and "
-				  "overlay do "
-				  "not); use ext4, xfs or btrfs, or userns = \"off\""
-				: NULL);
-	*ret_tree = nsi_take_fd(&tree);
-	return 0;
-}
-
-/* ------------------------------------------------------------------ targets */
-
-static int fail_target(struct ground *g, int code, const char *target)
-{
-	return nsi_fail(g->err, code, "opening mount target", target,
-		code == ELOOP ? "it passes through a symbolic link; make it a real directory" : NULL);
-}
-
-/* Open directory `target`, making what is missing of it. */
-static int open_dir(struct ground *g, const char *target, int *ret_fd)
-{
-	cleanup_fd int dir = nsi_openat2(g->root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
-	char part[256];
-
-	if (dir < 0)
-		return fail_target(g, errno, "/");
-	while (*target) {
-		size_t len = strcspn(target, "/");
-		int next;
-
-		if (len == 0 || len >= sizeof(part)) {
-			if (len == 0) {
-				target++;
-				continue;
-			}
-			return fail_target(g, ENAMETOOLONG, target);
-		}
-		memcpy(part, target, len);
-		part[len] = '\0';
-		next = nsi_openat2(dir, part, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
-		if (next < 0 && errno == ENOENT) {
-			if (mkdirat(dir, part, 0755) < 0 && errno != EEXIST)
-				return nsi_fail(
-					g->err, errno, "making directory", part, "in the container's root");
-			next = nsi_openat2(dir, part, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
-		}
-		if (next < 0)
-			return fail_target(g, errno, part);
-		close(dir);
-		dir = next;
-		target += len;
-	}
-	*ret_fd = nsi_take_fd(&dir);
-	return 0;
-}
-
-/* Open file `target`, making an empty one where there is none. */
-static int open_file(struct ground *g, const char *target, int *ret_fd)
-{
-	char parent[256];
-	int dir, fd, r;
-
-	fd = nsi_openat2(g->root, target, O_PATH | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
-	if (fd >= 0) {
-		*ret_fd = fd;
-		return 0;
-	}
-	snprintf(parent, sizeof(parent), "%s", target);
-	char *slash = strrchr(parent, '/');
-	*slash = '\0';
-	r = open_dir(g, parent, &dir);
-	if (r < 0)
-		return r;
-	fd = openat(dir, slash + 1, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd >= 0) {
-		close(fd);
-		fd = nsi_openat2(dir, slash + 1, O_PATH | O_CLOEXEC, 0, STRICT);
-	}
-	r = fd < 0 ? fail_target(g, errno, target) : 0;
-	close(dir);
-	if (r == 0)
-		*ret_fd = fd;
-	return r;
-}
-
-static int attach(struct ground *g, int mount_fd, int target_fd, const char *target)
-{
-	if (nsi_move_mount(mount_fd, "", target_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
-		0)
-		return nsi_fail(g->err, errno, "mounting on", target, NULL);
-	return 0;
-}
-
 /* ------------------------------------------------------------------ operations */
-
-static int set_options(int fs, const char *options)
-{
-	char text[128], *save = NULL;
-
-	snprintf(text, sizeof(text), "%s", options ? options : "");
-	for (char *o = strtok_r(text, ",", &save); o; o = strtok_r(NULL, ",", &save)) {
-		char *value = strchr(o, '=');
-
-		if (value)
-			*value++ = '\0';
-		if (nsi_fsconfig(fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, o, value, 0) < 0)
-			return -errno;
-	}
-	return nsi_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0 ? -errno : 0;
-}
-
-static int new_filesystem(const char *type, const char *options, unsigned attributes, int *ret_mount)
-{
-	cleanup_fd int fs = nsi_fsopen(type, FSOPEN_CLOEXEC);
-	int r = fs < 0 ? -errno : 0;
-
-	if (r == 0 && nsi_fsconfig(fs, FSCONFIG_SET_STRING, "source", type, 0) < 0)
-		r = -errno;
-	if (r == 0)
-		r = set_options(fs, options);
-
-	if (r < 0)
-		return r;
-	int fd = nsi_fsmount(fs, FSMOUNT_CLOEXEC, attributes);
-	if (fd < 0)
-		return -errno;
-	*ret_mount = fd;
-	return 0;
-}
 
 static int do_filesystem(struct ground *g, const struct nsi_op *op)
 {
@@ -227,7 +71,7 @@ static int bind_onto(struct ground *g, int source_dir, const char *source, unsig
 
 	if (tree < 0)
 		return nsi_fail(g->err, errno, "binding", shown, NULL);
-	if (attributes && nsi_mount_setattr(tree, "", AT_EMPTY_PATH, &attr) < 0)
+	if (attributes && nsi_mount_setattr(tree, "", AT_EMPTY_PATH | (flags & AT_RECURSIVE), &attr) < 0)
 		return nsi_fail(g->err, errno, "setting mount attributes of", shown, NULL);
 	return attach(g, tree, target, shown);
 }
@@ -235,7 +79,7 @@ static int bind_onto(struct ground *g, int source_dir, const char *source, unsig
 static int do_device(struct ground *g, const struct nsi_op *op)
 {
 	cleanup_fd int target = -1;
-	int r = open_file(g, op->target, &target);
+	int r = open_file(g, op->target, ALONG_LINKS, &target);
 
 	return r < 0 ? r : bind_onto(g, AT_FDCWD, op->source, 0, op->attributes, target, op->target);
 }
@@ -247,8 +91,23 @@ static int do_program(struct ground *g, const struct nsi_op *op)
 
 	if (stat(op->source, &st) < 0 && errno == ENOENT)
 		return 0;
-	int r = open_file(g, op->target, &target);
+	int r = open_file(g, op->target, ALONG_LINKS, &target);
 	return r < 0 ? r : bind_onto(g, AT_FDCWD, op->source, 0, op->attributes, target, op->target);
+}
+
+/* The fresh proc file system is mounted by now, and what is written is the new namespaces' own. */
+static int do_sysctl(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int fd = nsi_openat2(g->root, op->target, O_WRONLY | O_CLOEXEC, 0, STRICT);
+	int r = fd < 0 ? -errno : nsi_write_full(fd, op->source, strlen(op->source));
+
+	if (r == 0)
+		return 0;
+	return nsi_fail(g->err, -r, "setting", op->target,
+		r == -ENOENT ? "this kernel has no such setting, or not for each namespace"
+		: r == -EACCES || r == -EPERM
+			? "this kernel does not let a container's root set it (IPC: Linux 5.19)"
+			: NULL);
 }
 
 static int do_symlink(struct ground *g, const struct nsi_op *op)
@@ -265,22 +124,45 @@ static int do_symlink(struct ground *g, const struct nsi_op *op)
 static int do_tree(struct ground *g, const struct nsi_op *op)
 {
 	cleanup_fd int target = -1;
+	int tree = g->trees[op->tree], r;
+	struct stat source, there;
 
-	if (g->home_tree < 0)
+	if (tree < 0)
 		return 0;
-	int r = open_dir(g, op->target, &target);
-	return r < 0 ? r : attach(g, g->home_tree, target, op->target);
+	if (fstat(tree, &source) < 0)
+		return nsi_fail(g->err, errno, "checking the source of", op->target, NULL);
+	if (S_ISDIR(source.st_mode))
+		r = open_dir(g, op->target, &target);
+	else
+		r = open_file(g, op->target, STRICT, &target);
+	if (r < 0)
+		return r;
+	if (fstat(target, &there) < 0 || S_ISDIR(source.st_mode) != S_ISDIR(there.st_mode))
+		return nsi_failf(g->err, ENOTDIR, "mounting on", op->target, NULL,
+			"one of source and target is a directory, the other is not");
+	return attach(g, tree, target, op->target);
+}
+
+static int do_again(struct ground *g, const struct nsi_op *op)
+{
+	cleanup_fd int source = -1, target = -1;
+	int r = open_existing(g, op->source, &source);
+
+	if (r == 0)
+		r = open_dir(g, op->target, &target);
+	return r < 0 ? r
+		     : bind_onto(g, source, "", AT_EMPTY_PATH | AT_RECURSIVE, op->attributes, target,
+			       op->target);
 }
 
 /* A file in our own tmpfs on /dev, which is the container's from the start. */
-static int make_note(struct ground *g, const struct nsi_op *op, int *ret_dir, const char **ret_name)
+static int make_note(struct ground *g, const struct nsi_op *op, const char *name, int *ret_dir)
 {
-	*ret_name = strrchr(op->target, '/') + 1;
 	int r = open_dir(g, "dev/.nsinit", ret_dir);
 
 	if (r < 0)
 		return r;
-	cleanup_fd int fd = openat(*ret_dir, *ret_name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+	cleanup_fd int fd = openat(*ret_dir, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return nsi_fail(g->err, errno, "making", op->target, NULL);
 	r = nsi_write_full(fd, op->source, strlen(op->source));
@@ -290,44 +172,36 @@ static int make_note(struct ground *g, const struct nsi_op *op, int *ret_dir, co
 static int do_note(struct ground *g, const struct nsi_op *op)
 {
 	cleanup_fd int dir = -1;
-	const char *name;
 
-	return make_note(g, op, &dir, &name);
+	return make_note(g, op, strrchr(op->target, '/') + 1, &dir);
 }
 
 /* Bound from there over the image's, which stays as it is. */
 static int do_file(struct ground *g, const struct nsi_op *op)
 {
 	cleanup_fd int target = -1, dir = -1;
-	const char *name;
-	int r = open_file(g, op->target, &target);
+	const char *name = strrchr(op->target, '/') + 1;
+	int r = open_file(g, op->target, ALONG_LINKS, &target);
 
 	if (r == 0)
-		r = make_note(g, op, &dir, &name);
+		r = make_note(g, op, name, &dir);
 	return r < 0 ? r : bind_onto(g, dir, name, 0, op->attributes, target, op->target);
-}
-
-/* -ENOENT without an error record where there is nothing. */
-static int open_existing(struct ground *g, const char *target, int *ret_fd)
-{
-	int fd = nsi_openat2(g->root, target, O_PATH | O_CLOEXEC, 0, STRICT);
-
-	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
-		return -ENOENT;
-	if (fd < 0)
-		return fail_target(g, errno, target);
-	*ret_fd = fd;
-	return 0;
 }
 
 static int do_readonly(struct ground *g, const struct nsi_op *op)
 {
+	struct mount_attr attr = {.attr_set = op->attributes};
 	cleanup_fd int target = -1;
 	int r = open_existing(g, op->target, &target);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	return bind_onto(g, target, "", AT_EMPTY_PATH, op->attributes, target, op->target);
+	/* With what is mounted below, which keeps its own attributes. */
+	cleanup_fd int tree =
+		nsi_open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (tree < 0 || nsi_mount_setattr(tree, "", AT_EMPTY_PATH, &attr) < 0)
+		return nsi_fail(g->err, errno, "making read-only", op->target, NULL);
+	return attach(g, tree, target, op->target);
 }
 
 static int do_mask(struct ground *g, const struct nsi_op *op)
@@ -354,6 +228,9 @@ static int do_op(struct ground *g, const struct nsi_op *op)
 		return do_filesystem(g, op);
 	case NSI_OP_SYSFS:
 		return do_sysfs(g, op);
+	case NSI_OP_SYSCTL:
+		return do_sysctl(g, op);
+	case NSI_OP_ZONE:
 	case NSI_OP_DEVICE:
 		return do_device(g, op);
 	case NSI_OP_PROGRAM:
@@ -362,6 +239,8 @@ static int do_op(struct ground *g, const struct nsi_op *op)
 		return do_symlink(g, op);
 	case NSI_OP_TREE:
 		return do_tree(g, op);
+	case NSI_OP_AGAIN:
+		return do_again(g, op);
 	case NSI_OP_FILE:
 		return do_file(g, op);
 	case NSI_OP_NOTE:
@@ -393,9 +272,9 @@ static int change_root(const struct nsi_plan *plan, int root_tree, struct nsi_er
 }
 
 int nsi_mount_plan(
-	const struct nsi_plan *plan, int root_tree, int home_tree, int *ret_devpts, struct nsi_error *err)
+	const struct nsi_plan *plan, int root_tree, const int trees[], int *ret_devpts, struct nsi_error *err)
 {
-	struct ground g = {.root = root_tree, .home_tree = home_tree, .devpts = -1, .err = err};
+	struct ground g = {.root = root_tree, .trees = trees, .devpts = -1, .err = err};
 	cleanup_fd int here = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = nsi_mount_private(err);
 

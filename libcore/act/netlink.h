@@ -1,19 +1,21 @@
-/* Network interfaces over rtnetlink(7). No memory is allocated. */
+/* A container's interfaces, over rtnetlink(7). No memory is allocated. */
 #ifndef NSINIT_NETLINK_H
 #define NSINIT_NETLINK_H
 
-#include "../parse/spec.h"
+#include "../base/error.h"
+#include "../parse/network.h"
 
 /*
- * On the host: a veth pair whose host end `host_name` is up on the bridge, and whose other end is "eth0" of
- * the network namespace `netns`. The kernel removes the pair with that namespace.
+ * On the host: for each interface a veth pair whose host end is up on the bridge (which is made and set up as
+ * the policy wants), and whose other end is in the network namespace `netns`. The first host end is
+ * `host_name`, the next "<host_name>-1". The kernel removes the pairs with that namespace.
  */
 int nsi_net_connect(const struct nsi_network *net, const char *host_name, int netns, struct nsi_error *err);
 
-/* Remove the host end; it is no error when it is gone. */
-int nsi_net_disconnect(const char *host_name, struct nsi_error *err);
+/* Remove the host ends; it is no error when they are gone. */
+void nsi_net_disconnect(const struct nsi_network *net, const char *host_name);
 
-/* Inside: bring lo up, and with `net->present` give eth0 its address, MTU and route. */
+/* Inside: bring lo up, and give every interface its addresses and routes. */
 int nsi_net_configure(const struct nsi_network *net, struct nsi_error *err);
 
 #endif

@@ -41,6 +41,18 @@ static int write_map(pid_t pid, const char *file, const struct nsi_idmap *map, i
 	return 0;
 }
 
+int nsi_write_own_idmaps(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err)
+{
+	char path[64];
+
+	/* Without it nobody unprivileged may write a gid_map, user_namespaces(7). */
+	snprintf(path, sizeof(path), "/proc/%d/setgroups", (int)pid);
+	int r = nsi_write_file(path, "deny");
+	if (r < 0)
+		return nsi_fail(err, -r, "writing", path, NULL);
+	return nsi_write_idmaps(pid, ids, err);
+}
+
 int nsi_write_idmaps(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err)
 {
 	int r = write_map(pid, "uid_map", ids->uids, ids->n_uids, err);
@@ -63,6 +75,15 @@ int nsi_private_mounts(int *ret_old, struct nsi_error *err)
 		return r;
 	}
 	*ret_old = nsi_take_fd(&old);
+	return 0;
+}
+
+int nsi_lesser_mounts(int userns, struct nsi_error *err)
+{
+	if (setns(userns, CLONE_NEWUSER) < 0)
+		return nsi_fail(err, errno, "entering", "the container's user namespace", NULL);
+	if (unshare(CLONE_NEWNS) < 0)
+		return nsi_fail(err, errno, "unsharing", "the mount namespace", NULL);
 	return 0;
 }
 

@@ -14,11 +14,16 @@ int nsi_enter(int pidfd, uint64_t namespaces, struct nsi_error *err);
 /* Write the id maps of process `pid`. Needs CAP_SETUID and CAP_SETGID over it, user_namespaces(7). */
 int nsi_write_idmaps(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err);
 
+/* The same by an ordinary user, for one uid and one gid, the caller's; setgroups(2) is then denied inside. */
+int nsi_write_own_idmaps(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err);
+
 /* A mount namespace of our own that still follows the host's mounts. *ret_old goes back with nsi_leave(). */
 int nsi_private_mounts(int *ret_old, struct nsi_error *err);
 int nsi_leave(int old_mount_namespace);
 
 /* Move to a cgroup namespace whose root is the present cgroup. */
 int nsi_own_cgroup_root(struct nsi_error *err);
+/* Enter a user namespace, with a copy of the present mount namespace that belongs to it. */
+int nsi_lesser_mounts(int userns, struct nsi_error *err);
 
 #endif

@@ -227,16 +227,41 @@ void relay_hangup(struct relay *relay)
 	relay->master = -1;
 }
 
+/* The terminal's modes are the foreground's. One that does not control us has no opinion. */
+static bool in_background(const struct relay *relay)
+{
+	pid_t foreground = tcgetpgrp(relay->in);
+
+	return foreground >= 0 && foreground != getpgrp();
+}
+
 /* Without input from there, keys that signal are still outside's business. */
 static void make_raw(struct relay *relay)
 {
 	struct termios raw;
 
-	if (relay->in < 0 || tcgetattr(relay->in, &relay->saved) < 0)
+	if (relay->in < 0 || in_background(relay) || (!relay->raw && tcgetattr(relay->in, &relay->saved) < 0))
 		return;
 	raw = relay->saved;
 	cfmakeraw(&raw);
 	relay->raw = tcsetattr(relay->in, TCSADRAIN, &raw) == 0;
+}
+
+void relay_continued(struct relay *relay)
+{
+	if (relay->master >= 0)
+		make_raw(relay);
+}
+
+/* The terminal outside stays as it is, and makes \r\n of line ends: once is enough. */
+static void leave_line_ends(int master)
+{
+	struct termios t;
+
+	if (tcgetattr(master, &t) < 0)
+		return;
+	t.c_oflag &= ~(tcflag_t)OPOST;
+	tcsetattr(master, TCSANOW, &t);
 }
 
 void relay_terminal(struct relay *relay, int master)
@@ -245,6 +270,8 @@ void relay_terminal(struct relay *relay, int master)
 	fcntl(master, F_SETFL, O_NONBLOCK);
 	relay_resize(relay);
 	make_raw(relay);
+	if (relay->in < 0)
+		leave_line_ends(master);
 	if (relay->in >= 0)
 		open_channel(relay, INPUT, relay->in, master);
 	open_channel(relay, OUTPUT, master, relay->out);
@@ -266,7 +293,7 @@ void relay_finish(struct relay *relay)
 				break;
 		}
 	}
-	if (relay->raw)
+	if (relay->raw && !in_background(relay))
 		tcsetattr(relay->in, TCSADRAIN, &relay->saved);
 	if (relay->master >= 0)
 		close(relay->master);

@@ -33,6 +33,8 @@ void relay_started(struct relay *relay);
 /* Take over the master of the command's terminal: raw mode outside, sizes and bytes passed on. */
 void relay_terminal(struct relay *relay, int master);
 void relay_resize(struct relay *relay);
+/* We may have been brought to the foreground, where the modes are ours to set. */
+void relay_continued(struct relay *relay);
 /* The terminal outside is gone: so is the one inside. */
 void relay_hangup(struct relay *relay);
 

@@ -2,7 +2,7 @@
 #ifndef NSINIT_SECCOMP_H
 #define NSINIT_SECCOMP_H
 
-#include "../base/error.h"
+#include "../decide/plan.h"
 
 /*
  * Refuse the ioctls that put input into a terminal as if it had been typed there: TIOCSTI, and TIOCLINUX's
@@ -10,5 +10,12 @@
  * set-uid programs keep working.
  */
 int nsi_deny_terminal_input(struct nsi_error *err);
+
+/*
+ * Make the default filters of a container that keeps `capabilities`, at least as tight as those of container
+ * engines: a call that is withheld gives EPERM, one that is newer than this list ENOSYS. Changes nothing of
+ * the calling process; nsi_confine() loads them.
+ */
+int nsi_seccomp_compile(uint64_t capabilities, struct nsi_filter *ret, struct nsi_error *err);
 
 #endif

@@ -58,6 +58,10 @@ int nsi_capget(uint64_t *ret_effective, uint64_t *ret_permitted, uint64_t *ret_i
 /* A fresh anonymous session keyring: a join must not carry the caller's keys inside, keyctl(2). */
 int nsi_new_session_keyring(void);
 
+/* Put a filter of `n` instructions on the calling thread, seccomp(2). */
+struct sock_filter;
+int nsi_seccomp_load(const struct sock_filter *code, unsigned short n);
+
 /*
  * Change the effective uid, real and saved ids kept, without giving up effective capabilities as
  * capabilities(7) has it: what is then created belongs to `uid`. -1 with errno.

@@ -93,6 +93,18 @@ static bool expand(const char *format, const struct nsi_user *user, char *out, s
 	return ok;
 }
 
+/* One directory for each image and user. */
+static void name_ephemeral(const struct nsi_rule *rule, const struct nsi_user *user, struct nsi_decision *d)
+{
+	size_t head = sizeof(NSI_EPHEMERAL_DIR);
+
+	snprintf(
+		d->rootfs, sizeof(d->rootfs), "%s/%u%s", NSI_EPHEMERAL_DIR, (unsigned)user->uid, rule->image);
+	for (char *p = d->rootfs + head; *p; p++)
+		if (*p == '/')
+			*p = ':';
+}
+
 static int decide_container(const struct nsi_policy *policy, const struct nsi_rule *rule,
 	const struct nsi_user *user, struct nsi_decision *d, struct nsi_error *err)
 {
@@ -104,8 +116,13 @@ static int decide_container(const struct nsi_policy *policy, const struct nsi_ru
 		return nsi_fail_at(
 			err, policy->path, rule->line, 0, NULL, "the user name cannot be part of a path");
 	d->verdict = NSI_CONTAINER;
-	if (!expand(rule->rootfs, user, d->rootfs, sizeof(d->rootfs)))
-		return nsi_fail_at(err, policy->path, rule->line, 0, NULL, "the rootfs path is too long");
+	if (rule->image && !rule->rootfs)
+		name_ephemeral(rule, user, d);
+	if ((rule->rootfs && !expand(rule->rootfs, user, d->rootfs, sizeof(d->rootfs))) ||
+		(rule->image && !expand(rule->image, user, d->image, sizeof(d->image))) ||
+		(rule->config && !expand(rule->config, user, d->config, sizeof(d->config))) ||
+		!expand(rule->options.mount_limits, user, d->mount_limits, sizeof(d->mount_limits)))
+		return nsi_fail_at(err, policy->path, rule->line, 0, NULL, "a path of it is too long");
 	return 0;
 }
 
@@ -131,7 +148,7 @@ int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *us
 		d.verdict = rule->stay ? NSI_STAY : NSI_DENY;
 		if (rule->deny && !expand(rule->deny, user, d.text, sizeof(d.text)))
 			snprintf(d.text, sizeof(d.text), "No container is set up for you.");
-		if (rule->rootfs && decide_container(policy, rule, user, &d, err) < 0)
+		if ((rule->rootfs || rule->image) && decide_container(policy, rule, user, &d, err) < 0)
 			return nsi_error_reason(err, "policy");
 		*ret_decision = d;
 		return 0;
@@ -147,7 +164,7 @@ enum nsi_service_mode nsi_policy_service(const struct nsi_policy *policy, const 
 	static const struct nsi_service usual[] = {{"sshd", NSI_SERVICE_SPLIT}, {"login", NSI_SERVICE_SHELL},
 		{"su", NSI_SERVICE_JOIN}, {"su-l", NSI_SERVICE_JOIN}, {"sudo", NSI_SERVICE_JOIN},
 		{"sudo-i", NSI_SERVICE_JOIN}, {"runuser", NSI_SERVICE_JOIN}, {"runuser-l", NSI_SERVICE_JOIN},
-		{"cron", NSI_SERVICE_JOIN}, {"crond", NSI_SERVICE_JOIN}, {"atd", NSI_SERVICE_JOIN}};
+		{"cron", NSI_SERVICE_JOIN}, {"crond", NSI_SERVICE_JOIN}};
 
 	for (int i = 0; i < policy->n_services; i++)
 		if (strcmp(policy->services[i].name, service) == 0)

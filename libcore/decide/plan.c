@@ -3,6 +3,8 @@
 #include "../base/compat.h"
 #include "../base/str.h"
 #include "../parse/accounts.h"
+#include "network.h"
+#include "plan_mounts.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,19 +63,10 @@ static void add_standard_mounts(struct nsi_plan *plan)
 		add(plan, NSI_OP_SYMLINK, links[i][0], links[i][1], NULL, 0);
 }
 
-/* What root inside could otherwise use against the host, or read about it. */
-static void add_hidden_paths(struct nsi_plan *plan)
+int nsi_plan_add(struct nsi_plan *plan, enum nsi_op_kind kind, const char *source, const char *target,
+	const char *options, unsigned attributes)
 {
-	static const char *const readonly[] = {"proc/bus", "proc/fs", "proc/irq", "proc/sys",
-		"proc/sysrq-trigger", ".nspid", "container.json"};
-	static const char *const masked[] = {"proc/acpi", "proc/asound", "proc/kcore", "proc/keys",
-		"proc/latency_stats", "proc/timer_list", "proc/timer_stats", "proc/sched_debug", "proc/scsi",
-		"sys/firmware"};
-
-	for (size_t i = 0; i < sizeof(readonly) / sizeof(readonly[0]); i++)
-		add(plan, NSI_OP_READONLY, NULL, readonly[i], NULL, MOUNT_ATTR_RDONLY);
-	for (size_t i = 0; i < sizeof(masked) / sizeof(masked[0]); i++)
-		add(plan, NSI_OP_MASK, NULL, masked[i], NULL, MOUNT_ATTR_RDONLY);
+	return add(plan, kind, source, target, options, attributes);
 }
 
 static char *own(struct nsi_plan *plan, char *text)
@@ -207,8 +200,7 @@ static void plan_ids(struct nsi_ids *ids, const struct nsi_login *login, uint32_
 	ids->n_gids = nsi_idmap_make(range, gids, gid == TTY_GID ? 1 : 2, ids->gids);
 }
 
-static int resolve_group(
-	const char *text, const struct nsi_image *image, gid_t *ret_gid, struct nsi_error *err)
+int nsi_resolve_group(const char *text, const struct nsi_image *image, gid_t *ret_gid, struct nsi_error *err)
 {
 	unsigned long long number;
 
@@ -234,7 +226,7 @@ int nsi_resolve_user(const char *text, const struct nsi_image *image, uid_t *ret
 		return nsi_failf(err, EINVAL, "resolving user", text, NULL, "longer than 63 characters");
 	char *group = strchr(name, ':');
 	if (group)
-		*group++ = '\0';
+		*group++ = '\0', group[strcspn(group, ",")] = '\0';
 	if (nsi_parse_number(name, 0, 4294967294ULL, &number)) {
 		known = image->passwd && nsi_passwd_find(image->passwd, NULL, (uid_t)number, &found);
 		*ret_uid = (uid_t)number;
@@ -248,7 +240,7 @@ int nsi_resolve_user(const char *text, const struct nsi_image *image, uid_t *ret
 		*ret_uid = found.uid;
 	}
 	*ret_gid = known ? found.gid : 0;
-	return group ? resolve_group(group, image, ret_gid, err) : 0;
+	return group ? nsi_resolve_group(group, image, ret_gid, err) : 0;
 }
 
 /* ------------------------------------------------------------------ the whole */
@@ -281,13 +273,21 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	plan->login.gid = login->user.gid;
 	strcpy(plan->login.name, login->user.name);
 
+	plan->own_ids = d->ownership == NSI_OWNERSHIP_SHIFTED;
+	plan->image.present = d->image[0] != '\0';
+	plan->image.ephemeral = d->ephemeral;
+	strcpy(plan->image.size, d->ephemeral_size);
 	if (d->home == NSI_HOME_BIND) {
 		if (login->user.home[0] != '/' || !login->user.home[1] ||
 			!nsi_copy(plan->home, sizeof(plan->home), login->user.home))
 			return nsi_failf(err, EINVAL, "planning the home directory", login->user.home,
 				"set home = \"none\" in the rule", "not a path that can be bound");
-		r = add(plan, NSI_OP_TREE, NULL, plan->home + 1, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	}
+	r = nsi_plan_add_mounts(plan, plan->home, false, err);
+	if (r < 0)
+		return r;
+	if (plan->home[0])
+		r = add(plan, NSI_OP_TREE, NULL, plan->home + 1, NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (r == 0 && d->accounts == NSI_ACCOUNTS_AUTO)
 		r = add_accounts(plan, &login->user, image);
 	if (r == 0)
@@ -300,9 +300,11 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	if (r == 0 && !image->nsswitch)
 		r = add(plan, NSI_OP_FILE, "passwd: files\ngroup: files\nhosts: files dns\n",
 			"etc/nsswitch.conf", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-	if (r == 0 && d->dns == NSI_DNS_HOST)
+	if (r == 0 && d->dns == NSI_DNS_HOST && !plan->network.nameservers.n)
 		r = add_file(plan, "etc/resolv.conf", "%s",
 			image->host_resolv_conf ? image->host_resolv_conf : "");
+	if (r == 0 && plan->home[0])
+		return nsi_plan_add_mounts(plan, plan->home, true, err);
 	return r < 0 ? nsi_fail(err, -r, "planning", d->rootfs, NULL) : 0;
 }
 
@@ -310,6 +312,7 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 	uint32_t range, struct nsi_plan **ret_plan, struct nsi_error *err)
 {
 	struct nsi_plan *plan = calloc(1, sizeof(*plan));
+	char resolv_conf[256];
 	int r;
 
 	if (!plan)
@@ -320,25 +323,33 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 	strcpy(plan->hostname, spec->hostname);
 	plan->network = spec->network;
 	plan->readonly_root = spec->readonly_fs;
-	plan->loopback = (spec->namespaces & CLONE_NEWNET) != 0;
+	plan->loopback = (spec->namespaces & CLONE_NEWNET) && spec->network.type != NSI_NET_NONE;
 	if (nsi_plan_wants_range(spec, login)) {
 		plan->confine.namespaces |= CLONE_NEWUSER;
 		plan_ids(&plan->confine.ids, login, range);
 	}
 	add_standard_mounts(plan);
-	add_hidden_paths(plan);
-	r = copy_environment(plan, spec);
-	if (r < 0)
+	r = nsi_plan_process(plan, spec, err);
+	if (r == 0 && (r = copy_environment(plan, spec)) < 0)
 		nsi_fail(err, -r, "planning", "environment", NULL);
 	if (r == 0)
 		r = nsi_plan_resources(plan, &spec->resources, login ? &login->decision : NULL, err);
 	if (r == 0 && login && !(spec->namespaces & CLONE_NEWPID))
 		r = nsi_failf(err, EINVAL, "planning", "container.json", "add \"NEWPID\" to \"namespaces\"",
 			"a login container needs NEWPID, so that nothing of it outlives it");
-	if (r == 0 && login)
-		r = plan_login(plan, login, image, err);
+	/* Also before "mounts", which may show /proc once more: with what is hidden in it by default. */
+	if (r == 0 && spec->n_mounts > 0 && !spec->process.masked.given && !spec->process.readonly.given)
+		r = nsi_plan_hide(plan, spec, err);
+	if (r == 0)
+		r = nsi_plan_copy_mounts(plan, spec, login, err);
+	if (r == 0)
+		r = login ? plan_login(plan, login, image, err) : nsi_plan_add_mounts(plan, "", false, err);
+	if (r == 0 && nsi_resolv_conf(&plan->network.nameservers, resolv_conf, sizeof(resolv_conf)))
+		r = add_file(plan, "etc/resolv.conf", "%s", resolv_conf);
+	if (r == 0)
+		r = nsi_plan_hide(plan, spec, err);
 	if (r == 0 && !login && spec->user[0])
-		r = nsi_resolve_user(spec->user, image, &plan->confine.uid, &plan->confine.gid, err);
+		r = nsi_resolve_identity(spec->user, image, &plan->confine, err);
 	if (r < 0) {
 		nsi_plan_free(plan);
 		return r;
@@ -354,6 +365,7 @@ void nsi_plan_free(struct nsi_plan *plan)
 	for (size_t i = 0; plan->environment && plan->environment[i]; i++)
 		free(plan->environment[i]);
 	free(plan->environment);
+	free(plan->mounts);
 	for (size_t i = 0; i < sizeof(plan->texts) / sizeof(plan->texts[0]); i++)
 		free(plan->texts[i]);
 	free(plan);

@@ -7,6 +7,8 @@
 
 #include "../parse/spec.h"
 
+#include <linux/filter.h>
+
 struct nsi_idmap {
 	uint32_t inside, outside, count; /* user_namespaces(7) */
 };
@@ -18,6 +20,14 @@ struct nsi_ids {
 	struct nsi_idmap uids[NSI_MAX_IDMAP], gids[NSI_MAX_IDMAP];
 };
 
+enum { NSI_MAX_GROUPS = 32, NSI_FILTERS = 2, NSI_FILTER_MAX = 2048 };
+
+/* System call filters: classic BPF programs, `n` instructions each, one behind the other in `code`. */
+struct nsi_filter {
+	uint16_t n[NSI_FILTERS]; /* 0: none */
+	struct sock_filter code[NSI_FILTER_MAX];
+};
+
 /* What confines pid 1, and any process that joins, in the same way. A plain value: it crosses sockets. */
 struct nsi_confinement {
 	uint64_t namespaces;   /* CLONE_NEW*: those that the container has of its own */
@@ -25,7 +35,15 @@ struct nsi_confinement {
 	struct nsi_ids ids;    /* meaningful with CLONE_NEWUSER */
 	uid_t uid;             /* inside */
 	gid_t gid;
-	bool keep_groups; /* keep the caller's groups that have the same number inside */
+	bool no_setgroups; /* a user namespace in which setgroups(2) is denied */
+	bool keep_groups;  /* keep the caller's groups that have the same number inside */
+	int n_groups;      /* otherwise these */
+	gid_t groups[NSI_MAX_GROUPS];
+	uint64_t ambient; /* capabilities of a uid other than 0 */
+	bool no_new_privs;
+	bool seccomp; /* `filter` is to be made and loaded: the default one */
+	struct nsi_limits limits;
+	struct nsi_filter filter;
 	char working_dir[1024];
 };
 
@@ -35,10 +53,13 @@ enum nsi_op_kind {
 	NSI_OP_DEVICE,     /* the host's device node `source`, on a new file `target` */
 	NSI_OP_PROGRAM,  /* the host's program `source`, on file `target`; nothing where there is no source */
 	NSI_OP_SYMLINK,  /* `target` -> `source` */
-	NSI_OP_TREE,     /* the tree that the parent passed as its second one, on directory `target` */
+	NSI_OP_TREE,     /* tree number `tree` of those that the parent passed, on a `target` of its kind */
+	NSI_OP_AGAIN,    /* the container's own mount on `source` with all below it, on directory `target` */
 	NSI_OP_FILE,     /* a file with the text `source`, on file `target` */
 	NSI_OP_NOTE,     /* a file with the text `source`, as it is, in the container's /dev */
 	NSI_OP_READONLY, /* `target` over itself, read-only; nothing where it does not exist */
+	NSI_OP_ZONE,     /* the host's file `source`, on file `target` */
+	NSI_OP_SYSCTL,   /* the text `source` into the kernel's file `target` */
 	NSI_OP_MASK,     /* nothing to be seen at `target`; nothing where it does not exist */
 };
 
@@ -48,18 +69,28 @@ struct nsi_op {
 	char target[256];    /* relative to the root directory */
 	const char *source;  /* a constant, or owned by the plan */
 	const char *options; /* "key=value,key"; NULL: none */
+	int tree;            /* 0: the home directory's; else of mounts[tree - 1] */
 };
 
-enum { NSI_MAX_OPS = 64 };
+enum { NSI_MAX_OPS = 192 + NSI_MAX_MOUNTS, NSI_MAX_TREES = 1 + NSI_MAX_MOUNTS };
 
 struct nsi_plan {
 	struct nsi_confinement confine;
-	char hostname[65];
+	char hostname[65], domainname[65];
 	struct nsi_network network;
 	struct nsi_resources resources; /* none set: no cgroup */
 	bool resources_optional;        /* leave out what this host cannot keep */
 	char resources_note[192];       /* for the log: what was cut down */
+	char zone[128];                 /* the host's file of the time zone; "": the image's */
+	struct nsi_sysctl sysctls[NSI_MAX_SYSCTLS];
 	bool readonly_root;
+	bool rootless; /* made without privilege: the child copies the root directory's mount itself */
+	bool own_ids;  /* the root directory's files have the ids of the container's range already */
+	struct {
+		bool present;   /* the root is an overlay over a shared directory */
+		bool ephemeral; /* with changes in memory, of at most this size */
+		char size[16];
+	} image;
 	bool loopback; /* bring lo up: the network namespace is new */
 	struct {
 		bool present; /* a login container: the user it belongs to */
@@ -67,6 +98,8 @@ struct nsi_plan {
 		gid_t gid;
 		char name[256];
 	} login;
+	struct nsi_mount *mounts; /* owned */
+	int n_mounts;
 	char home[256];     /* host directory to be bound at the same path; "": none */
 	char **environment; /* NULL-terminated, owned */
 	struct nsi_op ops[NSI_MAX_OPS];
@@ -100,6 +133,14 @@ void nsi_plan_free(struct nsi_plan *plan);
 /* The plan's resources: what is asked for, within the ceilings of `d` (NULL: none). */
 int nsi_plan_resources(struct nsi_plan *plan, const struct nsi_resources *asked, const struct nsi_decision *d,
 	struct nsi_error *err);
+/* Append an operation; `source` and `options` must outlive the plan or be its own. -E2BIG: no room. */
+int nsi_plan_add(struct nsi_plan *plan, enum nsi_op_kind kind, const char *source, const char *target,
+	const char *options, unsigned attributes);
+
+/* The keys of process.h: after the standard mounts. What is hidden of /proc, /sys and others: after all
+ * mounts. */
+int nsi_plan_process(struct nsi_plan *plan, const struct nsi_spec *spec, struct nsi_error *err);
+int nsi_plan_hide(struct nsi_plan *plan, const struct nsi_spec *spec, struct nsi_error *err);
 
 /* Whether the container needs a range of ids. */
 bool nsi_plan_wants_range(const struct nsi_spec *spec, const struct nsi_login *login);
@@ -107,11 +148,28 @@ bool nsi_plan_wants_range(const struct nsi_spec *spec, const struct nsi_login *l
 /* Ids 0..65535 onto `range`, with the ids of `same` (n of them, ascending, distinct) mapped to themselves. */
 int nsi_idmap_make(uint32_t range, const uint32_t *same, int n, struct nsi_idmap map[NSI_MAX_IDMAP]);
 
+/*
+ * Turn a plan into one that an ordinary user can carry out: always a user namespace, `ids` as its maps (uid
+ * and gid 0 first), no network beyond loopback.
+ */
+int nsi_plan_rootless(struct nsi_plan *plan, const struct nsi_ids *ids, struct nsi_error *err);
+
+/* The maps of user `uid`, whose name, or NULL, is `name`: root inside, and the ids of subuid(5) and
+ * subgid(5). */
+void nsi_rootless_ids(
+	const char *subuid, const char *subgid, const char *name, uid_t uid, gid_t gid, struct nsi_ids *ret);
+
 /* Whether host id `id` has the same number inside. */
 bool nsi_idmap_same(const struct nsi_idmap *map, int n, uint32_t id);
 
-/* "USER[:GROUP]", names taken from the image. */
+/* "USER[:GROUP[,GROUP...]]", names taken from the image. */
 int nsi_resolve_user(const char *text, const struct nsi_image *image, uid_t *ret_uid, gid_t *ret_gid,
+	struct nsi_error *err);
+int nsi_resolve_group(const char *text, const struct nsi_image *image, gid_t *ret_gid, struct nsi_error *err);
+
+/* The same with the supplementary groups: those named, or without any group named, the user's in the image.
+ */
+int nsi_resolve_identity(const char *text, const struct nsi_image *image, struct nsi_confinement *confine,
 	struct nsi_error *err);
 
 #endif

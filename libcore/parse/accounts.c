@@ -1,5 +1,7 @@
 #include "accounts.h"
 
+#include <stdio.h>
+
 #include "../base/str.h"
 
 #include <string.h>
@@ -84,4 +86,55 @@ bool nsi_group_find(const char *text, const char *name, gid_t gid, gid_t *ret_gi
 		return true;
 	}
 	return false;
+}
+
+bool nsi_subid_find(const char *text, const char *name, uid_t uid, uint32_t *ret_first, uint32_t *ret_count)
+{
+	char number[16], line[512];
+
+	snprintf(number, sizeof(number), "%u", (unsigned)uid);
+	for (const char *p = text; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
+		unsigned long long first, count;
+		char *save = NULL;
+
+		snprintf(line, sizeof(line), "%.*s", (int)strcspn(p, "\n"), p);
+		const char *who = strtok_r(line, ":", &save), *from = strtok_r(NULL, ":", &save),
+			   *n = strtok_r(NULL, ":", &save);
+		if (!who || !from || !n || (strcmp(who, number) != 0 && (!name || strcmp(who, name) != 0)))
+			continue;
+		if (!nsi_parse_number(from, 1, 4294967294ULL, &first) ||
+			!nsi_parse_number(n, 1, 4294967294ULL - first, &count))
+			continue;
+		*ret_first = (uint32_t)first;
+		*ret_count = (uint32_t)count;
+		return true;
+	}
+	return false;
+}
+
+static bool lists(char *members, const char *name)
+{
+	char *save = NULL;
+
+	for (char *m = strtok_r(members, ",", &save); m; m = strtok_r(NULL, ",", &save))
+		if (strcmp(m, name) == 0)
+			return true;
+	return false;
+}
+
+int nsi_groups_of(const char *text, const char *name, gid_t *gids, int max)
+{
+	char line[MAX_LINE], *f[MAX_FIELDS];
+	int n = 0;
+
+	while (next_line(&text, line)) {
+		gid_t gid;
+
+		if (split(line, f) != 4 || !id_number(f[2], &gid) || !lists(f[3], name))
+			continue;
+		if (n < max)
+			gids[n] = gid;
+		n++;
+	}
+	return n;
 }

@@ -5,6 +5,8 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool nsi_parse_ip(const char *text, struct nsi_address *ret)
@@ -35,6 +37,47 @@ bool nsi_parse_cidr(const char *text, struct nsi_address *ret)
 	a.prefix = (uint8_t)prefix;
 	*ret = a;
 	return true;
+}
+
+size_t nsi_address_size(const struct nsi_address *a)
+{
+	return a->family == AF_INET ? 4 : 16;
+}
+
+const char *nsi_cidr_text(const struct nsi_address *a, char buf[NSI_CIDR_SIZE])
+{
+	char host[INET6_ADDRSTRLEN] = "?";
+
+	inet_ntop(a->family, a->bytes, host, sizeof(host));
+	if (a->prefix == nsi_address_size(a) * 8)
+		snprintf(buf, NSI_CIDR_SIZE, "%s", host);
+	else
+		snprintf(buf, NSI_CIDR_SIZE, "%s/%u", host, a->prefix);
+	return buf;
+}
+
+bool nsi_is_network(const struct nsi_address *a)
+{
+	for (unsigned bit = a->prefix; bit < nsi_address_size(a) * 8; bit++)
+		if (a->bytes[bit / 8] & (0x80 >> (bit % 8)))
+			return false;
+	return true;
+}
+
+bool nsi_parse_mac(const char *text, uint8_t ret[6])
+{
+	unsigned sum = 0;
+
+	if (strlen(text) != 17)
+		return false;
+	for (int i = 0; i < 17; i++)
+		if (i % 3 == 2 ? text[i] != ':' : !isxdigit((unsigned char)text[i]))
+			return false;
+	for (int i = 0; i < 6; i++) {
+		ret[i] = (uint8_t)strtoul(text + i * 3, NULL, 16);
+		sum |= ret[i];
+	}
+	return sum != 0 && !(ret[0] & 1);
 }
 
 bool nsi_address_in(const struct nsi_address *net, const struct nsi_address *ip)

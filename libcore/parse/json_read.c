@@ -86,6 +86,17 @@ int nsi_read_strings(struct nsi_reader *r, const char *key, json_object *list,
 	return 0;
 }
 
+int nsi_read_string_or_list(struct nsi_reader *r, const char *key, json_object *value,
+	int (*one)(struct nsi_reader *, const char *key, int index, const char *text))
+{
+	if (json_object_is_type(value, json_type_string))
+		return one(r, key, -1, json_object_get_string(value));
+	if (json_object_is_type(value, json_type_array))
+		return nsi_read_strings(r, key, value, one);
+	return nsi_complain(r, key, -1, NULL, "\"%s\" must be a string or a list of strings, not %s", key,
+		value ? json_type_to_name(json_object_get_type(value)) : "null");
+}
+
 int nsi_read_objects(struct nsi_reader *r, const char *key, json_object *list,
 	int (*one)(struct nsi_reader *, int index, json_object *entry))
 {

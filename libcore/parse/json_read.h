@@ -42,6 +42,10 @@ int nsi_read_object(struct nsi_reader *r, json_object *object, const char *path,
 int nsi_read_strings(struct nsi_reader *r, const char *key, json_object *list,
 	int (*one)(struct nsi_reader *, const char *key, int index, const char *text));
 
+/* Call `one` for a string, with index -1, or for each of a list of strings. */
+int nsi_read_string_or_list(struct nsi_reader *r, const char *key, json_object *value,
+	int (*one)(struct nsi_reader *, const char *key, int index, const char *text));
+
 /* Call `one` for each object of a list; it reads the entry by nsi_read_object(r, entry, "", table). */
 int nsi_read_objects(struct nsi_reader *r, const char *key, json_object *list,
 	int (*one)(struct nsi_reader *, int index, json_object *entry));

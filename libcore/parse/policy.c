@@ -1,20 +1,14 @@
 /* The policy, /etc/nsinit/nsinit.conf. libconfig parses; what is said here is which settings exist. */
-#include "policy.h"
+#include "policy_read.h"
 
 #include "../base/cleanup.h"
 #include "../base/io.h"
 #include "../base/str.h"
 
 #include <fcntl.h>
-#include <libconfig.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct reader {
-	struct nsi_policy *policy;
-	struct nsi_error *err;
-};
 
 static int fault(struct reader *r, const config_setting_t *at, const char *hint, const char *what)
 {
@@ -22,12 +16,13 @@ static int fault(struct reader *r, const config_setting_t *at, const char *hint,
 		r->err, r->policy->path, at ? (int)config_setting_source_line(at) : 0, 0, hint, "%s", what);
 }
 
-static const char *const top_names[] = {"version", "unmapped", "services", "defaults", "rules", NULL};
+static const char *const top_names[] = {
+	"version", "unmapped", "services", "networks", "defaults", "rules", NULL};
 #define OPTION_NAMES                                                                                         \
 	"userns", "lifetime", "idle", "max_age", "max_sessions", "home", "tty", "accounts", "dns", "shell",  \
-		"limits", "resources"
+		"limits", "resources", "ownership"
 static const char *const option_names[] = {OPTION_NAMES, NULL};
-static const char *const rule_names[] = {"user", "group", "stay", "deny", "rootfs", OPTION_NAMES, NULL};
+static const char *const rule_names[] = {"user", "group", "stay", "deny", NSI_ROOT_NAMES, OPTION_NAMES, NULL};
 
 static int check_names(struct reader *r, const config_setting_t *group, const char *const *names)
 {
@@ -50,6 +45,16 @@ static int check_names(struct reader *r, const config_setting_t *group, const ch
 	return 0;
 }
 
+int nsi_policy_fault(struct reader *r, const config_setting_t *at, const char *hint, const char *what)
+{
+	return fault(r, at, hint, what);
+}
+
+int nsi_policy_names(struct reader *r, const config_setting_t *group, const char *const *names)
+{
+	return check_names(r, group, names);
+}
+
 /* A setting that takes one of a few words: its index in `words`, -1 when absent, or < -1 with the error set.
  */
 static int read_word(
@@ -64,7 +69,8 @@ static int read_word(
 	for (int i = 0; text && words[i]; i++)
 		if (strcmp(words[i], text) == 0)
 			return i;
-	int n = snprintf(what, sizeof(what), "\"%s\" must be", name);
+	/* The name of a service is whatever the file says: no more of it than leaves room for the words. */
+	int n = snprintf(what, sizeof(what), "\"%.60s\" must be", name);
 	for (int i = 0; words[i]; i++)
 		n += snprintf(what + n, sizeof(what) - (size_t)n, "%s \"%s\"", i ? " or" : "", words[i]);
 	const char *near = text ? nsi_nearest(text, words) : NULL;
@@ -126,12 +132,31 @@ static int read_shell(struct reader *r, const config_setting_t *group, struct ns
 	return 0;
 }
 
+static int read_limits(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
+{
+	static const char *const names[] = {NSI_NETWORK_LIMITS, NSI_MOUNT_LIMITS, NSI_RESOURCE_LIMITS, NULL};
+	const config_setting_t *limits = config_setting_get_member(group, "limits");
+
+	if (!limits)
+		return 0;
+	if (!config_setting_is_group(limits))
+		return fault(r, limits, NULL, "\"limits\" must be a group: { ... }");
+	if (check_names(r, limits, names) < 0)
+		return -EINVAL;
+	if (nsi_policy_network_limits(r, limits, &options->network) < 0 ||
+		nsi_policy_resource_limits(r, limits, options) < 0)
+		return -EINVAL;
+	return nsi_policy_mount_limits(r, limits, options);
+}
+
 static int read_options(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
 {
 	static const char *const userns[] = {"auto", "off", NULL}, *const home[] = {"bind", "none", NULL};
-	static const char *const tty[] = {"container", NULL}, *const accounts[] = {"auto", "image", NULL};
+	static const char *const tty[] = {"container", "relay", NULL}, *const accounts[] = {
+									       "auto", "image", NULL};
 	static const char *const dns[] = {"image", "host", NULL};
 	static const char *const resources[] = {"required", "best-effort", NULL};
+	static const char *const ownership[] = {"host", "shifted", NULL};
 	int word;
 
 	if ((word = read_word(r, group, "userns", userns)) < -1)
@@ -154,14 +179,18 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 		return -EINVAL;
 	if (word >= 0)
 		options->best_effort = word == 1;
-	if (read_word(r, group, "tty", tty) < -1)
+	if ((word = read_word(r, group, "tty", tty)) < -1)
 		return -EINVAL;
+	if (word >= 0)
+		options->tty = (enum nsi_tty)word;
+	if ((word = read_word(r, group, "ownership", ownership)) < -1)
+		return -EINVAL;
+	if (word >= 0)
+		options->ownership = (enum nsi_ownership)word;
 	if (read_count(r, group, "idle", 1, &options->idle) < 0 ||
 		read_count(r, group, "max_age", 1, &options->max_age) < 0 ||
 		read_count(r, group, "max_sessions", 1, &options->max_sessions) < 0 ||
-		read_shell(r, group, options) < 0 ||
-		nsi_read_limits(
-			r->policy->path, config_setting_get_member(group, "limits"), options, r->err) < 0)
+		read_shell(r, group, options) < 0 || read_limits(r, group, options) < 0)
 		return -EINVAL;
 	return read_lifetime(r, group, &options->lifetime);
 }
@@ -189,29 +218,12 @@ static int read_names(struct reader *r, const config_setting_t *rule, const char
 	return n > 0 ? 0 : fault(r, s, NULL, "\"user\" and \"group\" must be a name or a list of names");
 }
 
-/* The path, as text: what it expands to is checked when it is opened. */
-static int check_rootfs(struct reader *r, const config_setting_t *s, const char *path)
-{
-	char what[96];
-
-	if (path[0] != '/')
-		return fault(r, s, NULL, "\"rootfs\" must be an absolute path");
-	for (const char *p = strchr(path, '%'); p; p = strchr(p + 2, '%')) {
-		if (p[1] && strchr("uhU%", p[1]))
-			continue;
-		snprintf(what, sizeof(what), "\"%%%c\" in \"rootfs\" is unknown", p[1] ? p[1] : ' ');
-		return fault(
-			r, s, "%u is the user, %U the uid, %h the home directory, %% a percent sign", what);
-	}
-	return 0;
-}
-
 static int read_rule(struct reader *r, const config_setting_t *s, const struct nsi_decision *defaults,
 	struct nsi_rule *rule)
 {
 	const config_setting_t *stay = config_setting_get_member(s, "stay");
 	const config_setting_t *deny = config_setting_get_member(s, "deny");
-	const config_setting_t *rootfs = config_setting_get_member(s, "rootfs");
+	bool rooted = config_setting_get_member(s, "rootfs") || config_setting_get_member(s, "image");
 	static const char *const host[] = {"host", NULL};
 
 	if (!config_setting_is_group(s))
@@ -222,16 +234,14 @@ static int read_rule(struct reader *r, const config_setting_t *s, const struct n
 		return -EINVAL;
 	if (!rule->users && !rule->groups)
 		return fault(r, s, "user = \"*\" holds for everybody", "a rule needs \"user\" or \"group\"");
-	if ((stay != NULL) + (deny != NULL) + (rootfs != NULL) != 1)
+	if ((stay != NULL) + (deny != NULL) + rooted != 1)
 		return fault(r, s, NULL, "a rule needs exactly one of \"rootfs\", \"stay\" and \"deny\"");
 	if (stay && read_word(r, s, "stay", host) < 0)
 		return -EINVAL;
 	rule->stay = stay != NULL;
 	if (deny && !(rule->deny = config_setting_get_string(deny)))
 		return fault(r, deny, NULL, "\"deny\" must be a sentence");
-	if (rootfs && !(rule->rootfs = config_setting_get_string(rootfs)))
-		return fault(r, rootfs, NULL, "\"rootfs\" must be a path");
-	return rootfs ? check_rootfs(r, rootfs, rule->rootfs) : 0;
+	return nsi_policy_root(r, s, rule);
 }
 
 static int read_rules(struct reader *r, const config_setting_t *rules, const struct nsi_decision *defaults)
@@ -253,9 +263,30 @@ static int read_rules(struct reader *r, const config_setting_t *rules, const str
 	return 0;
 }
 
+/*
+ * Which ways a service can have. Anything else would let a process of the user's onto the host: sshd has a
+ * child of its own for the session, login runs nothing but the shell, and all others run what they are told.
+ */
+static int check_mode(
+	struct reader *r, const config_setting_t *s, const char *service, enum nsi_service_mode mode)
+{
+	bool sshd = strncmp(service, "sshd", 4) == 0, login = strcmp(service, "login") == 0;
+	char what[128];
+
+	if (mode == NSI_SERVICE_DENY || (mode == NSI_SERVICE_SPLIT && sshd) ||
+		(mode == NSI_SERVICE_SHELL && login) || (mode == NSI_SERVICE_JOIN && !sshd && !login))
+		return 0;
+	snprintf(what, sizeof(what), "\"%.40s\" can only be \"%s\" or \"deny\"", service,
+		sshd    ? "split"
+		: login ? "shell"
+			: "join");
+	return fault(r, s, NULL, what);
+}
+
 static int read_services(struct reader *r, const config_setting_t *services)
 {
-	static const char *const modes[] = {"split", "join", "shell", "deny", NULL};
+	static const char *const modes[] = {
+		"split", "join", "shell", "deny", NULL}; /* enum nsi_service_mode */
 	int n = config_setting_length(services);
 
 	if (!config_setting_is_group(services))
@@ -264,10 +295,11 @@ static int read_services(struct reader *r, const config_setting_t *services)
 	if (!r->policy->services)
 		return nsi_fail(r->err, ENOMEM, "reading", r->policy->path, NULL);
 	for (int i = 0; i < n; i++) {
-		const char *name = config_setting_name(config_setting_get_elem(services, (unsigned)i));
+		const config_setting_t *s = config_setting_get_elem(services, (unsigned)i);
+		const char *name = config_setting_name(s);
 		int mode = read_word(r, services, name, modes);
 
-		if (mode < 0)
+		if (mode < 0 || check_mode(r, s, name, (enum nsi_service_mode)mode) < 0)
 			return -EINVAL;
 		r->policy->services[i] = (struct nsi_service){name, (enum nsi_service_mode)mode};
 		r->policy->n_services++;
@@ -284,6 +316,7 @@ static int read_top(struct reader *r)
 	const config_setting_t *defaults = config_setting_get_member(root, "defaults");
 	const config_setting_t *rules = config_setting_get_member(root, "rules");
 	const config_setting_t *services = config_setting_get_member(root, "services");
+	const config_setting_t *networks = config_setting_get_member(root, "networks");
 	int word, res;
 
 	res = check_names(r, root, top_names);
@@ -299,6 +332,9 @@ static int read_top(struct reader *r)
 		return fault(r, NULL, "say what happens to users without a rule",
 			"\"unmapped\" is required: \"host\" or \"deny\"");
 	r->policy->unmapped_denied = word == 1;
+	if (networks && nsi_policy_networks(r, networks, &options.network) < 0)
+		return -EINVAL;
+	r->policy->network = options.network;
 	if (defaults) {
 		if (!config_setting_is_group(defaults))
 			return fault(r, defaults, NULL, "\"defaults\" must be a group: { ... }");

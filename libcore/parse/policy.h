@@ -4,13 +4,18 @@
 
 #include "../base/error.h"
 
+/* Stands in for the directory of a user without one, whose changes are kept in memory: image and uid name it.
+ */
+#define NSI_EPHEMERAL_DIR "/run/nsinit/ephemeral"
+
 enum { NSI_POLICY_MAX_BYTES = 256 * 1024 };
 
 struct nsi_rule {
 	int line;
 	const char **users, **groups; /* NULL-terminated; NULL: not asked for */
 	bool stay;
-	const char *deny, *rootfs; /* one of the three says what holds; owned by the policy */
+	const char *deny, *rootfs;  /* one of the three says what holds; owned by the policy */
+	const char *image, *config; /* with or instead of `rootfs` */
 	struct nsi_decision options;
 };
 
@@ -27,12 +32,8 @@ struct nsi_policy {
 	int n_rules;
 	struct nsi_service *services;
 	int n_services;
+	struct nsi_network_policy network; /* without any rule's limits */
 };
-
-/* The group "limits" (NULL: there is none) into `options`; `path` is for messages. */
-struct config_setting_t;
-int nsi_read_limits(const char *path, const struct config_setting_t *group, struct nsi_decision *options,
-	struct nsi_error *err);
 
 /* Parse a text of `len` bytes, whoever wrote it; `path` is for messages. */
 int nsi_policy_parse(const char *path, const char *text, size_t len, struct nsi_policy **ret_policy,

@@ -84,11 +84,22 @@ static const struct nsi_key top_keys[] = {
 	{"environment", json_type_array, "a list of strings", read_environment},
 	{"namespaces", json_type_array, "a list of strings", read_namespaces},
 	{"capabilities", json_type_null, NULL, nsi_read_capabilities},
-	{"network", json_type_object, "an object", nsi_read_network},
+	{"network", json_type_null, NULL, nsi_read_network},
+	{"mounts", json_type_array, "a list of objects", nsi_read_mounts},
 	{"resources", json_type_object, "an object", nsi_read_resources},
 	{"readonly_fs", json_type_boolean, "true or false", read_readonly_fs},
 	{"user", json_type_string, "a string", read_user},
 	{"working_dir", json_type_string, "a string", read_working_dir},
+	{"rlimits", json_type_array, "a list of objects", nsi_read_rlimits},
+	{"no_new_privs", json_type_boolean, "true or false", nsi_read_no_new_privs},
+	{"seccomp", json_type_string, "\"default\" or \"off\"", nsi_read_seccomp},
+	{"oom_score_adj", json_type_int, "a whole number", nsi_read_oom_score_adj},
+	{"sysctl", json_type_object, "an object", nsi_read_sysctl},
+	{"domainname", json_type_string, "a string", nsi_read_domainname},
+	{"masked_paths", json_type_array, "a list of strings", nsi_read_masked_paths},
+	{"readonly_paths", json_type_array, "a list of strings", nsi_read_readonly_paths},
+	{"timezone", json_type_string, "a string", nsi_read_timezone},
+	{"labels", json_type_object, "an object of strings", nsi_read_labels},
 	{0},
 };
 
@@ -100,15 +111,13 @@ static int check_whole(struct nsi_reader *r)
 	if (!(spec->namespaces & CLONE_NEWNS))
 		return nsi_complain(r, "namespaces", -1, "add \"NEWNS\" to \"namespaces\"",
 			"without NEWNS the root directory cannot be changed for the container alone");
-	if (spec->network.present && !(spec->namespaces & CLONE_NEWNET))
-		return nsi_complain(r, "network", -1,
-			"add \"NEWNET\" to \"namespaces\", or remove \"network\"",
-			"\"network\" needs a network namespace");
 	if (spec->hostname[0] && !(spec->namespaces & CLONE_NEWUTS))
 		return nsi_complain(r, "hostname", -1,
 			"add \"NEWUTS\" to \"namespaces\", or remove \"hostname\"",
 			"\"hostname\" would rename the host");
-	return 0;
+	int res = nsi_check_network(r);
+
+	return res < 0 ? res : nsi_check_process(r);
 }
 
 int nsi_spec_parse(
@@ -150,5 +159,6 @@ void nsi_spec_free(struct nsi_spec *spec)
 		return;
 	for (size_t i = 0; spec->environment[i]; i++)
 		free(spec->environment[i]);
+	free(spec->mounts);
 	free(spec);
 }

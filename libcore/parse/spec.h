@@ -3,7 +3,9 @@
 #define NSINIT_SPEC_H
 
 #include "../base/error.h"
-#include "cidr.h"
+#include "mounts.h"
+#include "network.h"
+#include "process.h"
 
 #include <stdint.h>
 
@@ -11,14 +13,6 @@ enum {
 	NSI_SPEC_MAX_BYTES = 64 * 1024,
 	NSI_SPEC_MAX_DEPTH = 16,
 	NSI_SPEC_MAX_ENV = 512,
-};
-
-struct nsi_network {
-	bool present;
-	struct nsi_address address;
-	struct nsi_address gateway; /* family 0: none */
-	char bridge[16];
-	unsigned mtu; /* bytes; 0: the bridge's */
 };
 
 struct nsi_spec {
@@ -29,8 +23,11 @@ struct nsi_spec {
 	struct nsi_network network;
 	struct nsi_resources resources;
 	bool readonly_fs;
-	char user[64];          /* "", "uid[:gid]" or "name[:group]" of the image */
+	char user[64];          /* "", "uid[:gid[,gid...]]", or names of the image */
 	char working_dir[1024]; /* absolute; "/" where absent */
+	struct nsi_process_spec process;
+	struct nsi_mount *mounts;
+	int n_mounts;
 };
 
 /* `file` is the name for messages. */

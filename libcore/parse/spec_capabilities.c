@@ -30,6 +30,20 @@ static int one_keep(struct nsi_reader *r, const char *key, int index, const char
 	return res;
 }
 
+static int one_ambient(struct nsi_reader *r, const char *key, int index, const char *text)
+{
+	uint64_t bit = 0;
+	int res = capability(r, key, index, text, &bit);
+
+	r->spec->process.ambient |= bit;
+	return res;
+}
+
+static int read_ambient(struct nsi_reader *r, const char *key, json_object *value)
+{
+	return nsi_read_strings(r, key, value, one_ambient);
+}
+
 static int read_drop(struct nsi_reader *r, const char *key, json_object *value)
 {
 	return nsi_read_strings(r, key, value, one_drop);
@@ -44,6 +58,7 @@ static int read_keep(struct nsi_reader *r, const char *key, json_object *value)
 static const struct nsi_key capability_keys[] = {
 	{"keep", json_type_array, "a list of capability names", read_keep},
 	{"drop", json_type_array, "a list of capability names", read_drop},
+	{"ambient", json_type_array, "a list of capability names", read_ambient},
 	{0},
 };
 
@@ -56,10 +71,14 @@ int nsi_read_capabilities(struct nsi_reader *r, const char *key, json_object *va
 	if (!json_object_is_type(value, json_type_object))
 		return nsi_complain(r, key, -1, NULL,
 			"\"capabilities\" must be a list of names to drop, or an object with \"keep\" or "
-			"\"drop\"");
+			"\"drop\", and \"ambient\"");
 	if (json_object_object_get_ex(value, "keep", &other) &&
 		json_object_object_get_ex(value, "drop", &other))
 		return nsi_complain(r, key, -1, "\"keep\" already names all that remains",
 			"\"capabilities\" has both \"keep\" and \"drop\"");
-	return nsi_read_object(r, value, key, capability_keys);
+	int res = nsi_read_object(r, value, key, capability_keys);
+	if (res == 0 && (r->spec->process.ambient & ~r->spec->capabilities))
+		return nsi_complain(r, key, -1, "keep it too",
+			"\"ambient\" names a capability that the container does not keep");
+	return res;
 }

@@ -1,5 +1,6 @@
 #include "child.h"
 
+#include "../act/limits.h"
 #include "../act/tty.h"
 #include "../base/compat.h"
 #include "../base/io.h"
@@ -126,7 +127,8 @@ static void fail_execution(const struct nsi_exec *exec, int code, struct nsi_err
 	err->exit_status = missing ? NSI_EXIT_NOT_FOUND : NSI_EXIT_NOT_EXECUTABLE;
 }
 
-void nsi_child_run(const struct nsi_exec *exec, int slave, int sync, const int *fds, int n_fds)
+void nsi_child_run(const struct nsi_exec *exec, const struct nsi_limits *limits, int slave, int sync,
+	const int *fds, int n_fds)
 {
 	struct nsi_sync_record record;
 	struct nsi_error err = {0};
@@ -143,6 +145,8 @@ void nsi_child_run(const struct nsi_exec *exec, int slave, int sync, const int *
 	/* After the last change of credentials, which would clear it. A parent that is gone already shows as
 	 * end of file below. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (limits && nsi_set_limits(limits, &err) < 0)
+		nsi_child_fail(sync, &err);
 	if (nsi_sync_send(sync, NSI_SYNC_READY, 0, fds, n_fds) < 0 ||
 		nsi_sync_expect(sync, NSI_SYNC_GO, &record, none, &err) < 0)
 		_exit(NSI_EXIT_FAILED);

@@ -16,8 +16,9 @@ _Noreturn void nsi_child_fail(int sync, const struct nsi_error *err);
 
 /*
  * In a process that is inside and confined: say READY (passing `fds`), wait for GO, execute. `slave` is the
- * terminal for exec->tty, or -1. Dies with its parent.
+ * terminal for exec->tty, or -1; `limits` NULL: those that it has. Dies with its parent.
  */
-_Noreturn void nsi_child_run(const struct nsi_exec *exec, int slave, int sync, const int *fds, int n_fds);
+_Noreturn void nsi_child_run(const struct nsi_exec *exec, const struct nsi_limits *limits, int slave,
+	int sync, const int *fds, int n_fds);
 
 #endif

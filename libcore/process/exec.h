@@ -25,7 +25,14 @@ struct nsi_process {
 };
 
 /* Records on the sync socket. Go is a word of its own: end of file means that the other side has failed. */
-enum nsi_sync { NSI_SYNC_START = 1, NSI_SYNC_STARTED, NSI_SYNC_READY, NSI_SYNC_GO, NSI_SYNC_ERROR };
+enum nsi_sync {
+	NSI_SYNC_START = 1,
+	NSI_SYNC_TREE,
+	NSI_SYNC_STARTED,
+	NSI_SYNC_READY,
+	NSI_SYNC_GO,
+	NSI_SYNC_ERROR
+};
 
 struct nsi_sync_record {
 	enum nsi_sync kind;

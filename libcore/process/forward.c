@@ -33,6 +33,8 @@ static void on_signal(struct loop *loop, int fd, void *data)
 		return;
 	if (info.ssi_signo == SIGWINCH)
 		return relay_resize(to->relay);
+	if (info.ssi_signo == SIGCONT)
+		relay_continued(to->relay);
 	nsi_pidfd_send_signal(to->pidfd, (int)info.ssi_signo);
 	if (info.ssi_signo == SIGHUP)
 		relay_hangup(to->relay);

@@ -1,6 +1,7 @@
 #include "join.h"
 
 #include "../act/confine.h"
+#include "../act/limits.h"
 #include "../act/mount.h"
 #include "../act/ns.h"
 #include "../act/tty.h"
@@ -43,8 +44,10 @@ _Noreturn static void middle(
 {
 	int slave = -1, out[2] = {-1, -1};
 	struct nsi_error err = {0};
-	int r = nsi_enter(pidfd, confine->namespaces, &err);
+	int r = nsi_hide_process(&err);
 
+	if (r == 0)
+		r = nsi_enter(pidfd, confine->namespaces, &err);
 	umask(exec->umask);
 	if (r == 0 && exec->tty)
 		r = nsi_tty_open(devpts, confine->uid, &out[1], &slave, &err);
@@ -65,7 +68,7 @@ _Noreturn static void middle(
 	if (pid == 0) {
 		if (out[1] >= 0)
 			close(out[1]);
-		nsi_child_run(exec, slave, sync, NULL, 0);
+		nsi_child_run(exec, &confine->limits, slave, sync, NULL, 0);
 	}
 	nsi_sync_send(sync, NSI_SYNC_STARTED, pid, out, exec->tty ? 2 : 1);
 	_exit(0);
@@ -104,8 +107,11 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 	struct nsi_process *ret, struct nsi_error *err)
 {
 	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
-	int pair[2], r;
+	int pair[2];
+	int r = nsi_raise_limits(&confine->limits, err);
 
+	if (r < 0)
+		return nsi_error_reason(err, "join");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
 	p.sync = pair[0];
@@ -124,6 +130,9 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}
+	/* Without privilege: nsinit-shell, which the supervisor has given it. */
+	if (r == 0 && geteuid() == 0)
+		r = nsi_set_oom_score(p.pidfd, &confine->limits, err);
 	if (r < 0) {
 		nsi_process_discard(&p);
 		if (err && !err->reason[0])
@@ -150,7 +159,7 @@ int nsi_start(int devpts, const struct nsi_exec *exec, struct nsi_process *ret, 
 	p.pid = nsi_clone3(0, &p.pidfd);
 	if (p.pid == 0) {
 		close(pair[0]);
-		nsi_child_run(exec, slave, pair[1], NULL, 0);
+		nsi_child_run(exec, NULL, slave, pair[1], NULL, 0);
 	}
 	close(pair[1]);
 	if (slave >= 0)

@@ -1,6 +1,7 @@
 #include "spawn.h"
 
 #include "../act/confine.h"
+#include "../act/limits.h"
 #include "../act/mount.h"
 #include "../act/netlink.h"
 #include "../act/ns.h"
@@ -9,8 +10,9 @@
 #include "../base/compat.h"
 #include "../base/io.h"
 #include "child.h"
+#include "idmap.h"
+#include "trees.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,37 +25,44 @@ static int become_namespace_root(const struct nsi_plan *plan, struct nsi_error *
 {
 	if (!(plan->confine.namespaces & CLONE_NEWUSER))
 		return 0;
-	if (nsi_setgroups(0, NULL) < 0 || nsi_setresgid(0) < 0 || nsi_setresuid(0) < 0)
+	if ((!plan->confine.no_setgroups && nsi_setgroups(0, NULL) < 0) || nsi_setresgid(0) < 0 ||
+		nsi_setresuid(0) < 0)
 		return nsi_fail(err, errno, "becoming root of", "the user namespace", NULL);
 	return 0;
 }
 
-static int build(
-	const struct nsi_plan *plan, bool in_cgroup, const int fds[], int *ret_devpts, struct nsi_error *err)
+static int build(const struct nsi_plan *plan, bool in_cgroup, int root, const int trees[], int *ret_devpts,
+	struct nsi_error *err)
 {
 	int r = become_namespace_root(plan, err);
 
 	if (r == 0 && in_cgroup && (plan->confine.namespaces & CLONE_NEWCGROUP))
 		r = nsi_own_cgroup_root(err);
+	if (r == 0 && plan->rootless)
+		r = nsi_mount_own_root(root, &root, err);
 	if (r == 0 && plan->hostname[0] && sethostname(plan->hostname, strlen(plan->hostname)) < 0)
 		r = nsi_fail(err, errno, "setting the hostname to", plan->hostname, NULL);
+	if (r == 0 && plan->domainname[0] && setdomainname(plan->domainname, strlen(plan->domainname)) < 0)
+		r = nsi_fail(err, errno, "setting the domainname to", plan->domainname, NULL);
 	if (r == 0 && plan->loopback)
 		r = nsi_net_configure(&plan->network, err);
 	if (r == 0)
-		r = nsi_mount_plan(plan, fds[0], fds[1], ret_devpts, err);
+		r = nsi_mount_plan(plan, root, trees, ret_devpts, err);
 	return r;
 }
 
 _Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *exec, int sync)
 {
-	int fds[NSI_MAX_FDS], out[2] = {-1, -1}, slave = -1;
-	struct nsi_sync_record record;
+	int root, trees[NSI_MAX_TREES], out[2] = {-1, -1}, slave = -1;
 	struct nsi_error err = {0};
-	int r = nsi_sync_expect(sync, NSI_SYNC_START, &record, fds, &err);
+	int r = nsi_trees_receive(plan, sync, &root, trees, &err);
 
+	/* Not before: an unprivileged parent must be able to write our id maps. */
+	if (r == 0)
+		r = nsi_hide_process(&err);
 	umask(0022);
 	if (r == 0)
-		r = build(plan, exec->cgroup > 0, fds, &out[0], &err);
+		r = build(plan, exec->cgroup > 0, root, trees, &out[0], &err);
 	if (r == 0 && exec->tty)
 		r = nsi_tty_open(out[0], plan->confine.uid, &out[1], &slave, &err);
 	if (r == 0)
@@ -61,7 +70,7 @@ _Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *
 	if (r < 0)
 		nsi_child_fail(sync, &err);
 	umask(exec->umask);
-	nsi_child_run(exec, slave, sync, out, exec->tty ? 2 : 1);
+	nsi_child_run(exec, &plan->confine.limits, slave, sync, out, exec->tty ? 2 : 1);
 }
 
 /* ------------------------------------------------------------------ the parent */
@@ -84,59 +93,45 @@ static int give_network(const struct nsi_plan *plan, pid_t pid, const char *veth
 	cleanup_fd int netns = -1;
 	int r;
 
-	if (!plan->network.present)
+	if (!plan->network.n_interfaces)
 		return 0;
 	r = open_ns(pid, "net", &netns, err);
 	return r < 0 ? r : nsi_net_connect(&plan->network, veth, netns, err);
 }
 
-/* The root directory's tree, and the home directory's: its ids are the login user's own, so it is not mapped.
- */
-static int give_trees(const struct nsi_plan *plan, pid_t pid, int rootfd, int sync, struct nsi_error *err)
+static int give_trees(
+	const struct nsi_plan *plan, pid_t pid, int rootfd, int image, int sync, struct nsi_error *err)
 {
-	cleanup_fd int userns = -1, root = -1, home_dir = -1, home = -1;
-	char shown[PATH_MAX];
+	cleanup_fd int userns = -1;
 	int r = 0;
 
-	if (plan->confine.namespaces & CLONE_NEWUSER)
+	if (!plan->rootless && (plan->confine.namespaces & CLONE_NEWUSER))
 		r = open_ns(pid, "user", &userns, err);
-	if (r == 0)
-		r = nsi_mount_clone(rootfd, nsi_fd_path(rootfd, shown, sizeof(shown)), userns,
-			MOUNT_ATTR_NODEV, &root, err);
-	if (r == 0 && plan->home[0]) {
-		home_dir = open(plan->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (home_dir < 0 && errno != ENOENT)
-			return nsi_fail(err, errno, "opening", plan->home, NULL);
-		if (home_dir >= 0)
-			r = nsi_mount_clone(
-				home_dir, plan->home, -1, MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, &home, err);
-	}
-	if (r < 0)
-		return r;
-	r = nsi_sync_send(sync, NSI_SYNC_START, 0, (int[]){root, home}, home >= 0 ? 2 : 1);
-	return r < 0 ? nsi_fail(err, -r, "starting", "the container's pid 1", "it has ended") : 0;
+	return r < 0 ? r : nsi_trees_send(plan, userns, rootfd, image, sync, err);
 }
 
-static int prepare(const struct nsi_plan *plan, int rootfd, const char *veth, struct nsi_process *p,
-	struct nsi_error *err)
+static int prepare(const struct nsi_plan *plan, int rootfd, int image, const char *veth,
+	struct nsi_process *p, struct nsi_error *err)
 {
 	struct nsi_sync_record record;
 	int fds[NSI_MAX_FDS];
 	int r = 0;
 
-	if (plan->confine.namespaces & CLONE_NEWUSER)
+	if (plan->rootless)
+		r = nsi_map_rootless(p->pid, &plan->confine.ids, err);
+	else if (plan->confine.namespaces & CLONE_NEWUSER)
 		r = nsi_write_idmaps(p->pid, &plan->confine.ids, err);
 	if (r == 0)
 		r = give_network(plan, p->pid, veth, err);
 	if (r == 0)
-		r = give_trees(plan, p->pid, rootfd, p->sync, err);
+		r = give_trees(plan, p->pid, rootfd, image, p->sync, err);
 	if (r == 0)
 		r = nsi_sync_expect(p->sync, NSI_SYNC_READY, &record, fds, err);
 	if (r < 0)
 		return r;
 	p->devpts = fds[0];
 	p->pty = fds[1];
-	return 0;
+	return nsi_set_oom_score(p->pidfd, &plan->confine.limits, err);
 }
 
 /*
@@ -160,12 +155,15 @@ static pid_t clone_owned(const struct nsi_plan *plan, int cgroup, int *ret_pidfd
 	return pid;
 }
 
-int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int rootfd, const char *veth,
-	struct nsi_process *ret, struct nsi_error *err)
+int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int rootfd, int image,
+	const char *veth, struct nsi_process *ret, struct nsi_error *err)
 {
 	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
 	int pair[2];
+	int r = nsi_raise_limits(&plan->confine.limits, err);
 
+	if (r < 0)
+		return nsi_error_reason(err, "spawn");
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
 	p.pid = clone_owned(plan, exec->cgroup, &p.pidfd);
@@ -176,7 +174,8 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 		close(pair[1]);
 		nsi_fail(err, code, "making", "the container's namespaces",
 			code == ENOSPC  ? "a limit in /proc/sys/user is reached"
-			: code == EPERM ? "this needs root"
+			: code == EPERM ? "user namespaces are closed to ordinary users on this host "
+					  "(kernel.unprivileged_userns_clone, AppArmor): run it as root"
 					: NULL);
 		return nsi_error_reason(err, "spawn");
 	}
@@ -186,7 +185,7 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 	}
 	close(pair[1]);
 	p.sync = pair[0];
-	int r = prepare(plan, rootfd, veth, &p, err);
+	r = prepare(plan, rootfd, image, veth, &p, err);
 	if (r < 0) {
 		nsi_process_discard(&p);
 		if (err && !err->reason[0])

@@ -68,7 +68,8 @@ static int address(const char *id, struct sockaddr_un *a)
 {
 	memset(a, 0, sizeof(*a));
 	a->sun_family = AF_UNIX;
-	int n = snprintf(a->sun_path, sizeof(a->sun_path), "%s/%s/control", NSI_RUN_DIR, id);
+	char root[64];
+	int n = snprintf(a->sun_path, sizeof(a->sun_path), "%s/%s/control", nsi_run_root(root), id);
 	return n < 0 || (size_t)n >= sizeof(a->sun_path) ? -ENAMETOOLONG : 0;
 }
 
@@ -105,11 +106,11 @@ int nsi_control_listen(const char *id, int *ret_sock, struct nsi_error *err)
 {
 	cleanup_fd int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un a;
-	char dir[sizeof(a.sun_path)];
+	char dir[sizeof(a.sun_path)], root[64];
 	mode_t mask;
 	int r;
 
-	snprintf(dir, sizeof(dir), "%s/%s", NSI_RUN_DIR, id);
+	snprintf(dir, sizeof(dir), "%s/%s", nsi_run_root(root), id);
 	if (sock < 0 || address(id, &a) < 0)
 		return nsi_fail(err, errno, "making", "the control socket", NULL);
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)

@@ -3,6 +3,7 @@
 #include "../base/cleanup.h"
 #include "../base/io.h"
 #include "../process/launch.h"
+#include "rootfs.h"
 #include "state.h"
 
 #include <fcntl.h>
@@ -10,22 +11,6 @@
 #include <sys/socket.h>
 
 enum { ENDING_DEADLINE_MS = 10000 };
-
-int nsi_rootfs_open(const char *path, int *ret_fd, struct nsi_error *err)
-{
-	bool private = false;
-	cleanup_fd int fd = -1;
-	int r = nsi_open_trusted(path, O_PATH | O_DIRECTORY, &fd, &private, err);
-
-	if (r == 0 && !private)
-		r = nsi_failf(err, EPERM, "checking", path, "chmod 0700 its parent directory",
-			"no directory above it keeps other users out, who could run a set-uid file made "
-			"inside");
-	if (r < 0)
-		return nsi_error_reason(err, "rootfs");
-	*ret_fd = nsi_take_fd(&fd);
-	return 0;
-}
 
 int nsi_make_room(const char *id, int rootfd, struct nsi_error *err)
 {
@@ -91,12 +76,12 @@ int nsi_ensure(const struct nsi_login *who, const struct nsi_question *q, int *r
 {
 	cleanup_fd int rootfd = -1, lock = -1;
 	char id[NSI_ID_SIZE];
-	int r = nsi_rootfs_open(who->decision.rootfs, &rootfd, err);
+	int r = nsi_run_dir(err);
 
 	if (r == 0)
-		r = nsi_container_id(rootfd, id, err);
+		r = nsi_rootfs_open(&who->decision, &rootfd, err);
 	if (r == 0)
-		r = nsi_run_dir(err);
+		r = nsi_container_id(rootfd, id, err);
 	if (r == 0)
 		r = nsi_lock(id, NSI_LOCK_DEADLINE_MS, &lock, err);
 	if (r < 0)

@@ -6,9 +6,6 @@
 
 enum { NSI_LOCK_DEADLINE_MS = 15000 };
 
-/* The root directory for logins: root's, and below a directory that keeps everybody else out. */
-int nsi_rootfs_open(const char *path, int *ret_fd, struct nsi_error *err);
-
 /*
  * With the lock held: wait for an ending supervisor to be gone, and remove what a killed one left behind.
  * -EBUSY: it still runs but does not answer.

@@ -1,6 +1,7 @@
 /* The public functions of a login: have the container live, and be counted in it. */
 #include "../act/cgroup.h"
 #include "../act/confine.h"
+#include "../act/limits.h"
 #include "../act/mount.h"
 #include "../act/ns.h"
 #include "../act/nss.h"
@@ -18,6 +19,7 @@
 struct nsi_session {
 	int sock, pid1, terminals;
 	int cgroup;     /* its directory, or -1 */
+	bool relay;     /* the terminals stay the host's */
 	int old_mounts; /* the mount namespace to return to, or -1 */
 	struct nsi_confinement confine;
 	size_t env_len;
@@ -52,6 +54,7 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 		return nsi_fail(err, ENOMEM, "opening", "a session", NULL);
 	}
 	s->sock = s->pid1 = s->terminals = s->cgroup = s->old_mounts = -1;
+	s->relay = decision->tty == NSI_TTY_RELAY;
 	r = nsi_ensure(&who, &q, &s->sock, reply, fds, err);
 	if (r == 0)
 		take_reply(s, reply, fds);
@@ -67,8 +70,11 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 
 int nsi_session_terminal(struct nsi_session *s, struct nsi_error *err)
 {
-	int r = nsi_private_mounts(&s->old_mounts, err);
+	int r = 0;
 
+	if (s->relay)
+		return 0;
+	r = nsi_private_mounts(&s->old_mounts, err);
 	if (r == 0)
 		r = nsi_mount_terminals(s->terminals, err);
 	if (r < 0)
@@ -87,12 +93,26 @@ static int move_to_cgroup(struct nsi_session *s, struct nsi_error *err)
 	return r;
 }
 
+/* On the host still: inside nobody may raise them. */
+static int limit(const struct nsi_limits *limits, struct nsi_error *err)
+{
+	int r = nsi_raise_limits(limits, err);
+
+	if (r == 0)
+		r = nsi_set_limits(limits, err);
+	return r < 0 ? r : nsi_set_oom_score(-1, limits, err);
+}
+
 int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 {
 	int r = nsi_control_tell(s->sock, NSI_ASK_CHILD, true);
 
 	if (r < 0)
 		r = nsi_fail(err, -r, "telling", "the container's supervisor", "it has ended");
+	if (r == 0 && s->relay) /* the session gets a terminal of the host */
+		r = nsi_deny_terminal_input(err);
+	if (r == 0)
+		r = limit(&s->confine.limits, err);
 	if (r == 0)
 		r = move_to_cgroup(s, err);
 	if (r == 0)
@@ -116,10 +136,12 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 			"a privileged process may do so only with a user namespace");
 	if (r == 0)
 		r = nsi_pin_names(err);
-	if (r == 0)
+	if (r == 0 && !s->confine.seccomp) /* the filter has it */
 		r = nsi_deny_terminal_input(err);
 	if (r == 0)
 		r = move_to_cgroup(s, err);
+	if (r == 0)
+		r = limit(&s->confine.limits, err);
 	if (r == 0)
 		r = nsi_filter_groups(&s->confine, err);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include "../base/compat.h"
 #include "../base/io.h"
 #include "../base/str.h"
+#include "../parse/policy.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -14,10 +15,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
-
-/* Above what useradd(8) hands out as subordinate ids and below 2^31, which some programs take for negative.
- */
-enum { RANGE_BASE = 0x70000000, RANGE_SIZE = 65536, RANGES = 4094 };
 
 /* Root's, and at most passed through by others. */
 static int make_dir(const char *path, mode_t mode, struct nsi_error *err)
@@ -38,12 +35,35 @@ static int make_dir(const char *path, mode_t mode, struct nsi_error *err)
 	return 0;
 }
 
+const char *nsi_run_root(char buf[64])
+{
+	struct stat st;
+	uid_t uid = geteuid();
+
+	snprintf(buf, 64, "/run/user/%u", (unsigned)uid);
+	if (uid == 0)
+		snprintf(buf, 64, NSI_RUN_DIR);
+	else if (stat(buf, &st) == 0 && st.st_uid == uid)
+		snprintf(buf, 64, "/run/user/%u/nsinit", (unsigned)uid);
+	else
+		snprintf(buf, 64, "/tmp/.nsinit-%u", (unsigned)uid);
+	return buf;
+}
+
 int nsi_run_dir(struct nsi_error *err)
 {
+	char own[64];
+
+	if (geteuid() != 0)
+		return make_dir(nsi_run_root(own), 0700, err);
 	int r = make_dir(NSI_RUN_DIR, 0711, err);
 
 	if (r == 0)
 		r = make_dir(NSI_RUN_DIR "/ranges", 0700, err);
+	if (r == 0)
+		r = make_dir(NSI_RUN_DIR "/leases", 0700, err);
+	if (r == 0)
+		r = make_dir(NSI_EPHEMERAL_DIR, 0700, err);
 	return r < 0 ? r : make_dir(NSI_RUN_DIR "/doors", 0711, err);
 }
 
@@ -63,7 +83,9 @@ int nsi_container_id(int rootfd, char id[NSI_ID_SIZE], struct nsi_error *err)
 
 static void lock_path(char path[PATH_MAX], const char *id)
 {
-	snprintf(path, PATH_MAX, "%s/%s.lock", NSI_RUN_DIR, id);
+	char root[64];
+
+	snprintf(path, PATH_MAX, "%s/%s.lock", nsi_run_root(root), id);
 }
 
 int nsi_lock(const char *id, int timeout_ms, int *ret_fd, struct nsi_error *err)
@@ -142,7 +164,9 @@ void nsi_boot_id(char text[NSI_BOOT_ID_SIZE])
 
 static void state_path(char path[PATH_MAX], const char *id, const char *file)
 {
-	snprintf(path, PATH_MAX, "%s/%s%s%s", NSI_RUN_DIR, id, *file ? "/" : "", file);
+	char root[64];
+
+	snprintf(path, PATH_MAX, "%s/%s%s%s", nsi_run_root(root), id, *file ? "/" : "", file);
 }
 
 int nsi_state_write(const char *id, struct nsi_state *state, struct nsi_error *err)
@@ -226,8 +250,8 @@ int nsi_claim_range(const char *id, uint32_t *ret_first, int *ret_fd, struct nsi
 
 	for (const char *p = id; *p; p++)
 		start = start * 33 + (unsigned char)*p;
-	for (uint32_t i = 0; i < RANGES; i++) {
-		uint32_t slot = (start + i) % RANGES;
+	for (uint32_t i = 0; i < NSI_RANGES; i++) {
+		uint32_t slot = (start + i) % NSI_RANGES;
 
 		snprintf(path, sizeof(path), "%s/ranges/%u", NSI_RUN_DIR, slot);
 		cleanup_fd int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -235,11 +259,11 @@ int nsi_claim_range(const char *id, uint32_t *ret_first, int *ret_fd, struct nsi
 			return nsi_fail(err, errno, "opening", path, NULL);
 		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 			continue;
-		*ret_first = RANGE_BASE + slot * RANGE_SIZE;
+		*ret_first = NSI_RANGE_BASE + slot * NSI_RANGE_SIZE;
 		*ret_fd = nsi_take_fd(&fd);
 		return 0;
 	}
-	return nsi_failf(err, EAGAIN, "claiming", "a range of ids", NULL, "all %d are in use", RANGES);
+	return nsi_failf(err, EAGAIN, "claiming", "a range of ids", NULL, "all %d are in use", NSI_RANGES);
 }
 
 int nsi_nspid_create(int rootfd, int *ret_fd, struct nsi_error *err)

@@ -6,6 +6,9 @@
  *     <id>/control      the supervisor's socket
  *     disabled          text, for how long no login is contained (`nsinit disable`)
  *     ranges/<n>        locked by the supervisor that uses the n-th range of ids
+ *     leases/           lease.h
+ *     ranges/at-<uid>   the same for a root directory that a range owns already
+ *     ephemeral/        a directory for each image and user whose changes are kept in memory
  *     doors/<uid>       a supervisor's socket for its login user, doors/nsinitd the broker's for everybody
  *
  * <id> is the rootfs directory's device and inode: two paths to one directory are one container. `.nspid` in
@@ -20,6 +23,14 @@
 #include <sys/types.h>
 
 #define NSI_RUN_DIR "/run/nsinit"
+
+/* That directory for root; one of the caller's own where `nsinit exec` runs without privilege. Fills `buf`.
+ */
+const char *nsi_run_root(char buf[64]);
+
+/* Above what useradd(8) hands out as subordinate ids and below 2^31, which some programs take for negative.
+ */
+enum { NSI_RANGE_BASE = 0x70000000, NSI_RANGE_SIZE = 65536, NSI_RANGES = 4094 };
 
 enum { NSI_STATE_MAGIC = 0x6e736901, NSI_ID_SIZE = 40, NSI_BOOT_ID_SIZE = 40 };
 

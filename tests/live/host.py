@@ -59,8 +59,7 @@ def until(condition, what, seconds=5.0):
 def container(name, spec=SPEC, full=False):
     """A fresh rootfs directory below ROOTS. `full`: with the host's programs for what busybox lacks."""
     path = f'{ROOTS}/{name}'
-    if os.path.exists(path):
-        shutil.rmtree(path)
+    run(['rm', '-rf', '--one-file-system', path])  # whose container may just be removing its .nspid
     run(['tests/host/rootfs', path])
     if full:
         add_programs(path, ['/usr/bin/bash', '/usr/bin/rsync', '/usr/bin/git', '/usr/bin/socat', '/usr/bin/scp',
@@ -125,11 +124,19 @@ def supervisors():
     return found
 
 
+def in_namespace(pid, namespace, name='pid'):
+    """Whether that process lives, in that namespace."""
+    try:
+        return os.readlink(f'/proc/{pid}/ns/{name}') == namespace
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def nothing_left():
     """Whether no process, state, interface or mount of a container exists."""
-    live = [d for d in os.listdir(RUN_DIR) if os.path.isdir(f'{RUN_DIR}/{d}') and d not in ('ranges', 'doors')] \
+    live = [d for d in os.listdir(RUN_DIR) if os.path.isdir(f'{RUN_DIR}/{d}') and d not in ('ranges', 'doors', 'leases', 'ephemeral')] \
         + [d for d in os.listdir(f'{RUN_DIR}/doors') if d != 'nsinitd'] if os.path.isdir(RUN_DIR) else []
-    veths = [name for name in os.listdir('/sys/class/net') if re.fullmatch(r'ns\d+', name)]
+    veths = [name for name in os.listdir('/sys/class/net') if re.fullmatch(r'ns\d+(-\d)?', name)]
     return not supervisors() and not live and not veths
 
 
@@ -140,7 +147,7 @@ def wait_nothing_left():
         shown = run('ps -eo pid,ppid,stat,args; ls -R /run/nsinit').stdout
         for pid in supervisors():  # one failure is not to make all that follow fail
             os.kill(pid, signal.SIGKILL)
-        run(f'cd {RUN_DIR} && find . -mindepth 1 ! -name nsinitd -delete')
+        run(f'cd {RUN_DIR} && find . -mindepth 1 ! -name nsinitd ! -name doors ! -name ephemeral -delete')
         raise AssertionError(f'{e}; {shown}')
 
 

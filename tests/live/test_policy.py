@@ -92,7 +92,7 @@ class Policy(Case):
 
     def test_without_a_user_namespace(self):
         policy([f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; userns = "off"; }}'])
-        done = ssh('alice', 'hostname; readlink /proc/self/ns/user; cat /proc/1/comm; '
+        done = ssh('alice', 'hostname; readlink /proc/self/ns/user; head -c 11 /proc/1/cmdline; echo; '
                             'grep -E "Cap(Eff|Bnd)" /proc/self/status')
         self.assertEqual(done.stdout.split('\n')[:5],
                          ['inside', os.readlink('/proc/self/ns/user'), 'nsinit-init',

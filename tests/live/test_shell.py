@@ -35,8 +35,9 @@ class Shell(unittest.TestCase):
             stderr=open('/tmp/dropbear.log', 'a'))]
         with open('/root/sshd_config') as f:
             config = f.read().replace(f'Port {host.PORT}', f'Port {NOPAM}').replace('UsePAM yes', 'UsePAM no')
-        write('/root/sshd_nopam', config.replace('X11Forwarding yes', 'X11Forwarding no') + '\n'.join([
-            'PermitTTY yes', 'Match User alice', '  ForceCommand /usr/bin/nsinit-shell', '  DisableForwarding yes', '']))
+        with open('/usr/share/doc/nsinit/sshd.conf') as f:
+            config += f.read().replace('Match Group students', 'Match User alice')
+        write('/root/sshd_nopam', config)
         cls.servers.append(subprocess.Popen(['/usr/sbin/sshd', '-D', '-e', '-f', '/root/sshd_nopam'],
                                             stderr=open(host.SSHD_LOG, 'a')))
         for port in (DROPBEAR, NOPAM):
@@ -71,7 +72,7 @@ class Servers(Shell):
     def test_lands_inside(self):
         for port in (DROPBEAR, NOPAM, host.PORT):
             with self.subTest(port=port):
-                done = self.ssh(port, 'alice', 'hostname; id -un; cat /proc/1/comm; pwd; echo $SHELL $HOME; id -G')
+                done = self.ssh(port, 'alice', 'hostname; id -un; head -c 11 /proc/1/cmdline; echo; pwd; echo $SHELL $HOME; id -G')
                 uid = run('id -u alice').stdout.strip()
                 self.assertEqual(done.stdout.split('\n'),
                                  ['inside', 'alice', 'nsinit-init', '/home/alice', '/bin/sh /home/alice', uid, ''],
@@ -135,6 +136,23 @@ class Servers(Shell):
             t.expect('Killed')
             t.type('exit 6\n')
             self.assertEqual(t.finish(), 6)
+
+    def test_relayed_terminal_of_a_pam_login_is_the_host_s_in_its_records(self):
+        policy([f'{{ user = "alice"; rootfs = "{ROOTS}/%u"; tty = "relay"; }}'])
+        self.addCleanup(self.setUpPolicy)
+        # The test's own terminal is the host's pts/0: sshd gets another.
+        t = self.terminal(host.PORT)
+        t.expect(r'\$ ')
+        t.type('tty; stty size; sleep 100\n')
+        t.expect(r'/dev/pts/0\r\n33 99\r\n')
+        time.sleep(0.3)
+        t.type('\x03')
+        t.expect(r'\$ ')
+        who = run('who').stdout
+        if 'alice' in who:  # Debian 13's sshd writes no utmp
+            self.assertRegex(who, r'alice +pts/[1-9]')
+        t.type('exit 4\n')
+        self.assertEqual(t.finish(), 4)
 
     def test_output_is_drained_before_the_status(self):
         t = self.terminal(DROPBEAR, command=['seq 20000; exit 7'], options=['-tt'])

@@ -42,7 +42,7 @@ class Landing(unittest.TestCase):
 
 class Command(Landing):
     def test_lands_inside(self):
-        done = ssh('alice', 'hostname; id -un; cat /proc/1/comm; ls /; pwd; tty')
+        done = ssh('alice', 'hostname; id -un; head -c 11 /proc/1/cmdline; echo; ls /; pwd; tty')
         lines = done.stdout.split('\n')
         self.assertEqual(lines[:3], ['inside', 'alice', 'nsinit-init'])
         self.assertIn('container.json', lines)
@@ -67,7 +67,7 @@ class Command(Landing):
 
     def test_password(self):
         done = run(['sshpass', '-p', PASSWORD, 'ssh', *SSH_OPTIONS[:-2], '-o', 'PubkeyAuthentication=no', '-p',
-                    str(PORT), TARGET, 'hostname; cat /proc/1/comm'], stdin=subprocess.DEVNULL)
+                    str(PORT), TARGET, 'hostname; head -c 11 /proc/1/cmdline; echo'], stdin=subprocess.DEVNULL)
         self.assertEqual(done.stdout, 'inside\nnsinit-init\n')
 
     def test_environment(self):
@@ -386,7 +386,7 @@ class Kill(Landing):
 
     def test_forged_nspid(self):
         write(f'{ROOT}/.nspid', '1')
-        self.assertEqual(ssh('alice', 'cat /proc/1/comm').stdout, 'nsinit-init\n')
+        self.assertEqual(ssh('alice', 'head -c 11 /proc/1/cmdline; echo').stdout, 'nsinit-init\n')
 
 
 del Landing

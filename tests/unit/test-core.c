@@ -1,6 +1,7 @@
 /* libcore without privilege: what parses and decides. */
 #include "../../libcore/base/compat.h"
 #include "../../libcore/base/str.h"
+#include "../../libcore/decide/network.h"
 #include "../../libcore/decide/plan.h"
 #include "../../libcore/parse/accounts.h"
 #include "../../libcore/parse/names.h"
@@ -64,6 +65,58 @@ static void addresses(void **state)
 	assert_false(nsi_valid_ifname("docker0;touch /x"));
 	assert_false(nsi_valid_ifname("sixteen_letters_"));
 	assert_false(nsi_valid_ifname(".."));
+}
+
+static void hardware_addresses_and_networks(void **state)
+{
+	static const char *const bad[] = {"", "02:00:00:00:00", "02:00:00:00:00:0g", "02-00-00-00-00-01",
+		"01:00:00:00:00:01", "00:00:00:00:00:00", "02:00:00:00:00:011"};
+	char text[NSI_CIDR_SIZE];
+	struct nsi_address a;
+	uint8_t mac[6];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_false(nsi_parse_mac(bad[i], mac));
+	assert_true(nsi_parse_mac("02:00:5E:aa:0b:FF", mac));
+	assert_memory_equal(mac, "\x02\x00\x5e\xaa\x0b\xff", 6);
+	assert_true(nsi_parse_cidr("10.77.0.0/24", &a) && nsi_is_network(&a));
+	assert_string_equal(nsi_cidr_text(&a, text), "10.77.0.0/24");
+	assert_true(nsi_parse_cidr("10.77.0.1/24", &a) && !nsi_is_network(&a));
+	assert_true(nsi_parse_cidr("fd00::/64", &a) && nsi_is_network(&a));
+	assert_true(nsi_parse_ip("fd00::1", &a) && nsi_is_network(&a));
+	assert_string_equal(nsi_cidr_text(&a, text), "fd00::1");
+}
+
+static struct nsi_spec *parse(const char *text);
+
+/* What root's own container may have, a login's may not. */
+static void network_decisions(void **state)
+{
+	struct nsi_network_policy policy = {0};
+	struct nsi_spec *spec = parse("{\"namespaces\":[\"NEWNS\",\"NEWNET\"],\"network\":{\"ip\":\"auto\","
+				      "\"bridge\":\"b\"}}");
+	struct nsi_spec *host = parse("{\"namespaces\":[\"NEWNS\"]}");
+
+	(void)state;
+	assert_int_equal(nsi_network_decide(host, &policy, true, false, NULL), -EIO);
+	assert_int_equal(nsi_network_decide(host, &policy, false, false, NULL), 0);
+	policy.host = true;
+	assert_int_equal(nsi_network_decide(host, &policy, true, false, NULL), 0);
+	assert_true(nsi_network_decide(spec, &policy, true, false, NULL) < 0); /* no pool */
+	policy.n_networks = 1;
+	strcpy(policy.networks[0].name, "b");
+	policy.networks[0].n_pools = policy.networks[0].n_addresses = 1;
+	assert_true(nsi_parse_cidr("10.0.0.0/24", &policy.networks[0].pools[0]));
+	assert_true(nsi_parse_cidr("10.0.0.1/24", &policy.networks[0].addresses[0]));
+	policy.bridges_limited = true;
+	assert_true(nsi_network_decide(spec, &policy, true, false, NULL) < 0);
+	policy.bridges_limited = false;
+	assert_int_equal(nsi_network_decide(spec, &policy, true, false, NULL), 0);
+	assert_int_equal(spec->network.interfaces[0].n_gateways, 1);
+	assert_int_equal(spec->network.interfaces[0].gateways[0].prefix, 32);
+	nsi_spec_free(spec);
+	nsi_spec_free(host);
 }
 
 static void names(void **state)
@@ -222,7 +275,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(nearest),
 		cmocka_unit_test(addresses), cmocka_unit_test(names), cmocka_unit_test(accounts),
 		cmocka_unit_test(idmaps), cmocka_unit_test(plans), cmocka_unit_test(users),
-		cmocka_unit_test(deep_json)};
+		cmocka_unit_test(deep_json), cmocka_unit_test(hardware_addresses_and_networks),
+		cmocka_unit_test(network_decisions)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,133 @@
+#include "bridge.h"
+
+#include "../base/cleanup.h"
+#include "../base/io.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* ------------------------------------------------------------------ the interface */
+
+/* With a hardware address of its own: otherwise it changes with the ports that come and go. */
+static int create(struct nsi_netlink *nl, const char *name)
+{
+	struct nsi_net_request q;
+	uint8_t mac[6] = {0};
+
+	if (getrandom(mac, sizeof(mac), 0) < 0)
+		return -errno;
+	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2); /* one interface's, locally administered */
+	nsi_request(&q, nl, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(q.header, IFLA_IFNAME, name);
+	mnl_attr_put(q.header, IFLA_ADDRESS, sizeof(mac), mac);
+	struct nlattr *info = mnl_attr_nest_start(q.header, IFLA_LINKINFO);
+	mnl_attr_put_strz(q.header, IFLA_INFO_KIND, "bridge");
+	mnl_attr_nest_end(q.header, info);
+	int r = nsi_request_finish(&q);
+	return r == -EEXIST ? 0 : r;
+}
+
+static int make(const struct nsi_bridge *b, struct nsi_error *err)
+{
+	struct nsi_netlink nl cleanup_netlink = {.sock = -1};
+	char text[NSI_CIDR_SIZE], what[96];
+	int r = nsi_netlink_open(&nl, NETLINK_ROUTE, err);
+
+	if (r < 0)
+		return r;
+	r = create(&nl, b->name);
+	if (r < 0)
+		return nsi_netlink_fail(&nl, r, "making bridge", b->name, NULL, err);
+	unsigned index = if_nametoindex(b->name);
+	for (int i = 0; i < b->n_addresses; i++) {
+		r = nsi_address_add(&nl, index, &b->addresses[i]);
+		if (r == 0 || r == -EEXIST)
+			continue;
+		snprintf(what, sizeof(what), "%s to bridge %s", nsi_cidr_text(&b->addresses[i], text),
+			b->name);
+		return nsi_netlink_fail(&nl, r, "giving address", what, NULL, err);
+	}
+	r = nsi_link_up(&nl, index);
+	return r < 0 ? nsi_netlink_fail(&nl, r, "bringing up bridge", b->name, NULL, err) : 0;
+}
+
+/* ------------------------------------------------------------------ forwarding */
+
+static int set_sysctl(const char *family, const char *interface, const char *name, struct nsi_error *err)
+{
+	char path[128];
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, interface, name);
+	r = nsi_write_file(path, "1");
+	return r < 0 ? nsi_fail(err, -r, "enabling forwarding in", path, NULL) : 0;
+}
+
+/*
+ * Only where it is needed: on the bridge, and on the interfaces where the answers come in, which are those
+ * with a default route. net.ipv4.ip_forward would make a router of the host between all its networks.
+ */
+static int forward_ipv4(const char *bridge, struct nsi_error *err)
+{
+	cleanup_fd int fd = open("/proc/net/route", O_RDONLY | O_CLOEXEC);
+	char line[256], name[IFNAMSIZ];
+	unsigned to, via, flags, mask;
+	int r = set_sysctl("ipv4", bridge, "forwarding", err);
+
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
+	if (!f)
+		return r;
+	nsi_take_fd(&fd);
+	while (r == 0 && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%15s %x %x %x %*d %*d %*d %x", name, &to, &via, &flags, &mask) == 5 &&
+			to == 0 && mask == 0)
+			r = set_sysctl("ipv4", name, "forwarding", err);
+	fclose(f);
+	return r;
+}
+
+/*
+ * IPv6 knows it for all interfaces only. A host that forwards no longer learns its default route from
+ * routers, unless accept_ra is 2: those that did so far are to go on.
+ */
+static int forward_ipv6(struct nsi_error *err)
+{
+	static const char all[] = "/proc/sys/net/ipv6/conf/all/forwarding";
+	cleanup_fd int now = open(all, O_RDONLY | O_CLOEXEC);
+	const struct dirent *entry;
+	char c = '0', path[320];
+
+	if (now >= 0 && read(now, &c, 1) == 1 && c != '0')
+		return 0;
+	DIR *dir = opendir("/proc/sys/net/ipv6/conf");
+	while (dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", entry->d_name);
+		cleanup_fd int fd = entry->d_name[0] == '.' ? -1 : open(path, O_RDWR | O_CLOEXEC);
+		if (fd >= 0 && read(fd, &c, 1) == 1 && c == '1' && pwrite(fd, "2", 1, 0) < 0) {
+			closedir(dir);
+			return nsi_fail(err, errno, "keeping the router's advertisements in", path, NULL);
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return set_sysctl("ipv6", "all", "forwarding", err);
+}
+
+int nsi_bridge_prepare(const struct nsi_bridge *b, struct nsi_error *err)
+{
+	int r = b->create ? make(b, err) : 0;
+
+	if (r < 0 || !if_nametoindex(b->name))
+		return r;
+	/* The rules first: nothing is forwarded that they would have held. */
+	r = nsi_nft_bridge(b, err);
+	for (int i = 0; r == 0 && b->nat && i < b->n_addresses; i++)
+		r = b->addresses[i].family == AF_INET ? forward_ipv4(b->name, err) : forward_ipv6(err);
+	return r;
+}

@@ -1,0 +1,96 @@
+#include "limits.h"
+
+#include "../base/cleanup.h"
+#include "../base/compat.h"
+#include "../base/io.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static int fail_limit(const struct nsi_rlimit *limit, struct nsi_error *err)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "RLIMIT_%s", nsi_rlimit_names()[limit->resource]);
+	return nsi_fail(err, errno, "setting", name,
+		errno == EPERM ? "it is above what this host allows: the caller's hard limit, where "
+				 "CAP_SYS_RESOURCE is missing, or fs.nr_open for RLIMIT_NOFILE"
+			       : NULL);
+}
+
+int nsi_raise_limits(const struct nsi_limits *limits, struct nsi_error *err)
+{
+	struct rlimit now;
+
+	for (int i = 0; i < limits->n && geteuid() == 0; i++) {
+		const struct nsi_rlimit *wanted = &limits->list[i];
+		const enum __rlimit_resource resource = (enum __rlimit_resource)wanted->resource;
+
+		if (getrlimit(resource, &now) < 0)
+			return fail_limit(wanted, err);
+		if (now.rlim_max >= wanted->hard)
+			continue;
+		now.rlim_max = wanted->hard;
+		if (setrlimit(resource, &now) < 0)
+			return fail_limit(wanted, err);
+	}
+	return 0;
+}
+
+int nsi_set_limits(const struct nsi_limits *limits, struct nsi_error *err)
+{
+	struct rlimit limit;
+
+	for (int i = 0; i < limits->n; i++) {
+		const struct nsi_rlimit *wanted = &limits->list[i];
+		const enum __rlimit_resource resource = (enum __rlimit_resource)wanted->resource;
+
+		if (getrlimit(resource, &limit) < 0)
+			return fail_limit(wanted, err);
+		if (limit.rlim_max > wanted->hard)
+			limit.rlim_max = wanted->hard;
+		limit.rlim_cur = wanted->soft < limit.rlim_max ? wanted->soft : limit.rlim_max;
+		if (setrlimit(resource, &limit) < 0)
+			return fail_limit(wanted, err);
+	}
+	return 0;
+}
+
+static int write_score(const char *path, int score, struct nsi_error *err)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", score);
+	int r = nsi_write_file(path, text);
+	return r < 0 ? nsi_fail(err, -r, "setting oom_score_adj by", path,
+			       r == -EACCES ? "to lower it needs CAP_SYS_RESOURCE" : NULL)
+		     : 0;
+}
+
+int nsi_set_oom_score(int pidfd, const struct nsi_limits *limits, struct nsi_error *err)
+{
+	char path[64], text[1024] = "";
+	cleanup_fd int info = -1, process = -1;
+	int pid = 0;
+
+	if (!limits->oom_given)
+		return 0;
+	if (pidfd < 0)
+		return write_score("/proc/self/oom_score_adj", limits->oom_score_adj, err);
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info < 0 || read(info, text, sizeof(text) - 1) < 0)
+		return nsi_fail(err, errno, "reading", path, NULL);
+	const char *line = strstr(text, "\nPid:");
+	if (!line || sscanf(line, "\nPid: %d", &pid) != 1 || pid <= 0)
+		return nsi_fail(err, ESRCH, "looking up", "the process", NULL);
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	process = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* Alive after the opening: the directory is this process's, and not of one that has the number now.
+	 */
+	if (process < 0 || nsi_pidfd_send_signal(pidfd, 0) < 0)
+		return nsi_fail(err, errno, "looking up", "the process", NULL);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/oom_score_adj", process);
+	return write_score(path, limits->oom_score_adj, err);
+}

@@ -1,0 +1,41 @@
+/* For the files that read parts of the policy; they alone see libconfig. */
+#ifndef NSINIT_POLICY_READ_H
+#define NSINIT_POLICY_READ_H
+
+#include "policy.h"
+
+#include <libconfig.h>
+
+struct reader {
+	struct nsi_policy *policy;
+	struct nsi_error *err;
+};
+
+/* Fail at a setting. */
+int nsi_policy_fault(struct reader *r, const config_setting_t *at, const char *hint, const char *what);
+
+/* A setting of `group` that is not in `names` is an error. */
+int nsi_policy_names(struct reader *r, const config_setting_t *group, const char *const *names);
+
+/* The top level's "networks". */
+int nsi_policy_networks(struct reader *r, const config_setting_t *list, struct nsi_network_policy *network);
+
+/* What "limits" of a rule says of the network. */
+#define NSI_NETWORK_LIMITS "host_network", "bridges"
+int nsi_policy_network_limits(
+	struct reader *r, const config_setting_t *limits, struct nsi_network_policy *network);
+
+/* Where the root directory of a rule comes from. */
+#define NSI_ROOT_NAMES "rootfs", "image", "config", "ephemeral", "ephemeral_size"
+int nsi_policy_root(struct reader *r, const config_setting_t *s, struct nsi_rule *rule);
+
+/* What "limits" of a rule says of mounts. */
+#define NSI_MOUNT_LIMITS "mounts"
+int nsi_policy_mount_limits(struct reader *r, const config_setting_t *limits, struct nsi_decision *options);
+
+/* What "limits" of a rule says of resources. */
+#define NSI_RESOURCE_LIMITS "memory", "swap", "cpu", "pids", "clamp"
+int nsi_policy_resource_limits(
+	struct reader *r, const config_setting_t *limits, struct nsi_decision *options);
+
+#endif

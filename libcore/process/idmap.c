@@ -1,0 +1,48 @@
+#include "idmap.h"
+
+#include "../act/ns.h"
+#include "../base/compat.h"
+
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MAX_ARGS = 2 + 3 * NSI_MAX_IDMAP + 1 };
+
+static int run_helper(
+	const char *program, pid_t pid, const struct nsi_idmap *map, int n, struct nsi_error *err)
+{
+	char text[MAX_ARGS][16], *argv[MAX_ARGS];
+	char *const env[] = {NULL};
+	int argc = 0, status = -1;
+
+	argv[argc++] = (char *)(uintptr_t)program;
+	snprintf(text[argc], sizeof(text[argc]), "%d", (int)pid);
+	for (int i = 0; i < n; i++) {
+		snprintf(text[2 + 3 * i], 16, "%u", map[i].inside);
+		snprintf(text[3 + 3 * i], 16, "%u", map[i].outside);
+		snprintf(text[4 + 3 * i], 16, "%u", map[i].count);
+	}
+	for (; argc < 2 + 3 * n; argc++)
+		argv[argc] = text[argc];
+	argv[argc] = NULL;
+	pid_t helper = nsi_clone3(0, NULL);
+	if (helper == 0) {
+		execve(program, argv, env);
+		_exit(127);
+	}
+	while (helper > 0 && waitpid(helper, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (helper < 0 || status != 0)
+		return nsi_failf(
+			err, EPERM, "mapping ids by", program, "see its message, and subuid(5)", "it failed");
+	return 0;
+}
+
+int nsi_map_rootless(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err)
+{
+	if (ids->n_uids == 1)
+		return nsi_write_own_idmaps(pid, ids, err);
+	int r = run_helper("/usr/bin/newuidmap", pid, ids->uids, ids->n_uids, err);
+	return r < 0 ? r : run_helper("/usr/bin/newgidmap", pid, ids->gids, ids->n_gids, err);
+}
