@@ -276,7 +276,7 @@ POLICIES = [
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; lifetime = -1; } );', '"lifetime" must be'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; lifetime = "ever"; } );', '"lifetime" must be'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv";\nlimits: { memry = "1G"; }; } );',
-     ':4: unknown limit "memry"; did you mean "memory"?'),
+     ':4: unknown setting "memry"; did you mean "memory"?'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; limits: { memory = "1X"; }; } );', '"memory" must be a size'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; limits: { memory = 4096; }; } );', 'at least 1M'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; limits: { swap = -1; }; } );', '"swap" must be a size'),
