@@ -84,6 +84,8 @@ static json_object *rule(const struct check_rule *r)
 	put(object, "rootfs", json_text(said->rootfs));
 	put(object, "image", json_text(said->image));
 	put(object, "config", json_text(said->config));
+	put(object, "userns", json_text(said->options.userns == NSI_USERNS_OFF ? "off" : "auto"));
+	put(object, "home", json_text(said->options.home == NSI_HOME_NONE ? "none" : "bind"));
 	put(object, "hidden_by", number(r->hidden_by));
 	put(object, "container", r->loaded ? check_json_container(&r->container) : NULL);
 	return object;
@@ -166,7 +168,7 @@ void check_print_json_error(const struct nsi_error *err, const char *path, const
 	put(error, "key", json_text(err->key));
 	put(error, "message", json_text(err->line ? err->cause : message));
 	put(error, "hint", json_text(err->hint));
-	put(error, "help", json_text(page));
+	put(error, "help", json_text(err->line || err->key[0] ? page : NULL));
 	put(object, "ok", json_object_new_boolean(false));
 	put(object, "path", json_text(path));
 	put(object, "error", error);
