@@ -452,3 +452,35 @@ class Errors(Check):
         pages = [p.removeprefix('nsinit-') for p in os.listdir('man')]
         for page in ('container.json.5', 'nsinit.conf.5'):
             self.assertIn(page, pages)
+
+
+class Documented(Check):
+    """What programs rely on stands in nsinit(1)."""
+
+    OF_USERS = ('namespaces', 'sysctl', 'labels', 'services')  # keys that are theirs
+
+    def keys(self, value):
+        if isinstance(value, list):
+            for entry in value:
+                yield from self.keys(entry)
+        elif isinstance(value, dict):
+            for key, entry in value.items():
+                yield key
+                if key not in self.OF_USERS:
+                    yield from self.keys(entry)
+
+    def test_keys_and_codes(self):
+        with open('man/nsinit.1') as f:
+            words = set(re.findall(r'[\w-]+', f.read().split('.Ss nsinit check')[1].split('.Ss nsinit explain')[0]))
+        root = make(mounts=[{'type': 'tmpfs', 'target': '/t'}], rlimits=[], network={
+            'bridge': 'b', 'ip': '10.0.0.2/24', 'routes': [{'destination': '10.1.0.0/16'}]})
+        policy([BREAK_GLASS, '{ user = "bob"; rootfs = "/srv/nsinit/check"; }'])
+        keys = set(self.keys([check(root), check('/etc/nsinit/nsinit.conf'), check('/none', status=125)]))
+        self.assertGreater(len(keys), 70)
+        self.assertEqual(keys - words, set())
+        codes = set()
+        for name in os.listdir('nsinit'):
+            with open(f'nsinit/{name}') as f:
+                codes.update(re.findall(r'check_warn(?:_error)?\(\s*w,\s*"([a-z-]+)"', f.read()))
+        self.assertGreater(len(codes), 20)
+        self.assertEqual(codes - words, set())
