@@ -28,8 +28,8 @@ void check_warn(struct check_warnings *w, const char *code, const char *remedy, 
 void check_warn_error(
 	struct check_warnings *w, const char *code, const char *what, const struct nsi_error *err)
 {
-	check_warn(w, code, err->hint[0] ? err->hint : "see what it names", "%s: %s %s: %s", what, err->step,
-		err->object, err->cause);
+	check_warn(w, code, err->hint[0] ? err->hint : "look at what is named there", "%s: %s %s: %s", what,
+		err->step, err->object, err->cause);
 }
 
 /* ------------------------------------------------------------------ namespaces and capabilities */
@@ -95,6 +95,20 @@ static bool is_engine_socket(const char *path)
 	return false;
 }
 
+/* Where such sockets lie: a read-only mount keeps nobody from connecting to them. */
+static bool holds_engine_sockets(const char *path)
+{
+	static const char *const names[] = {"/run", "/run/docker", "/run/podman", "/run/containerd",
+		"/run/crio", "/run/buildkit", "/run/dbus", "/run/systemd"};
+
+	if (nsi_path_below(path, "/var/run"))
+		path += strlen("/var");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(path, names[i]) == 0)
+			return true;
+	return false;
+}
+
 /* What the host runs or trusts: at and below the first, the others as a whole. */
 static bool is_of_the_host(const char *path)
 {
@@ -123,6 +137,10 @@ static void judge_mount(const struct nsi_mount *m, struct check_warnings *w)
 			m->target);
 		return;
 	}
+	if (m->type == NSI_MOUNT_BIND && holds_engine_sockets(m->source))
+		check_warn(w, "control-socket", "mount only what is needed of it",
+			"%s on %s may hold sockets by which the host can be commanded, read-only or not",
+			m->source, m->target);
 	if (writable && is_of_the_host(written))
 		check_warn(w, "writable-host-directory",
 			"add \"readonly\": true, or mount only what is needed of it",

@@ -37,6 +37,7 @@ def make(**keys):
 class Check(unittest.TestCase):
     def setUp(self):
         self.addCleanup(wait_nothing_left)
+        policy([BREAK_GLASS])
 
     def start(self, root):
         """A container that lives until the test ends. Its pid 1, and the process that keeps it."""
@@ -202,7 +203,8 @@ class Weak(Check):
             return {'mounts': [{'type': 'bind', 'source': source, 'target': '/x', 'optional': True, **keys}]}
         for source in ('/etc', '/etc/cron.d', '/var/run', '/run', '/usr/bin', '/root', '/home', '/var/lib/dpkg'):
             self.assertIn(f'{source} of the host', self.warned('writable-host-directory', **bind(source)))
-        for source in ('/var/run/docker.sock', '/run/podman/podman.sock', '/run/dbus/system_bus_socket'):
+        for source in ('/var/run/docker.sock', '/run/podman/podman.sock', '/run/dbus/system_bus_socket', '/run', '/var/run',
+                       '/run/dbus', '/var/run/docker'):
             self.warned('control-socket', **bind(source, readonly=True))
         self.warned('host-devices', **bind('/srv/x', options=['dev']))
         self.warned('writable-host-directory', mounts=[
@@ -433,10 +435,10 @@ class Errors(Check):
         self.assertEqual((error['line'], error['column'], error['key']), (1, 26, None))
 
     def test_of_a_policy(self):
-        write('/etc/nsinit/nsinit.conf', 'version = 1;\nunmapped = "deni";\nrules: ();\n')
-        error = check('/etc/nsinit/nsinit.conf', status=125)['error']
-        self.assertEqual((error['file'], error['line'], error['help']), ('/etc/nsinit/nsinit.conf', 2, 'nsinit.conf(5)'))
-        self.assertIn('help: see nsinit.conf(5)', nsinit('check', '/etc/nsinit/nsinit.conf').stderr)
+        write('/etc/nsinit/broken.conf', 'version = 1;\nunmapped = "deni";\nrules: ();\n')
+        error = check('/etc/nsinit/broken.conf', status=125)['error']
+        self.assertEqual((error['file'], error['line'], error['help']), ('/etc/nsinit/broken.conf', 2, 'nsinit.conf(5)'))
+        self.assertIn('help: see nsinit.conf(5)', nsinit('check', '/etc/nsinit/broken.conf').stderr)
 
     def test_of_a_file_that_is_not_there(self):
         error = check('/no:where:1', status=125)['error']
