@@ -102,6 +102,7 @@ install: all
 	sed 's|/usr/bin/nsinit-shell|$(BINDIR)/nsinit-shell|' etc/sshd_config.d/nsinit.conf >$(DESTDIR)$(PREFIX)/share/doc/nsinit/sshd.conf
 	install -D -m 0644 etc/nsinit.conf.example $(DESTDIR)$(PREFIX)/share/doc/nsinit/nsinit.conf.example
 	install -D -m 0644 etc/container.json $(DESTDIR)$(PREFIX)/share/doc/nsinit/container.json
+	install -D -m 0644 etc/container.schema.json $(DESTDIR)$(PREFIX)/share/nsinit/container.schema.json
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/nsinit/README.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/nsinit docs/*.md SECURITY.md
 	install -d -m 0755 $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8

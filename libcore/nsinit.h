@@ -45,6 +45,8 @@ struct nsi_error {
 	char object[512]; /* to what: "/proc" */
 	char cause[384];  /* why it failed */
 	char hint[384];   /* the remedy; may be empty */
+	int line, column; /* as in `object`; 0: not known */
+	char key[128];    /* in a container.json: "mounts[2].size"; may be empty */
 };
 
 /* "step object: cause; hint" in `buf`, which it returns. */

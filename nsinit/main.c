@@ -15,7 +15,7 @@ static int help(FILE *out, int status)
 {
 	fputs("usage: nsinit exec [OPTIONS] [--] COMMAND...   run a command in the container of this "
 	      "directory\n"
-	      "       nsinit check [PATH]                     check a container.json, rootfs directory or "
+	      "       nsinit check [--json] [--strict] [PATH] check a container.json, rootfs directory or "
 	      "policy\n"
 	      "       nsinit explain [--service S] USER       what the policy decides for a user\n"
 	      "       nsinit activate [--dry-run] FILE        put a policy in force, if it locks nobody out\n"

@@ -1,6 +1,7 @@
 #include "mounts.h"
 
 #include "../libcore/base/compat.h"
+#include "show.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,35 +9,38 @@
 /* "a\nb\n" as " a b" */
 static void print_list(const char *list)
 {
-	for (const char *p = list; *p; p += strcspn(p, "\n") + 1)
-		printf(" %.*s", (int)strcspn(p, "\n"), p);
+	char path[1024];
+
+	for (const char *p = list; *p; p += strcspn(p, "\n") + 1) {
+		snprintf(path, sizeof(path), "%.*s", (int)strcspn(p, "\n"), p);
+		putchar(' ');
+		print_text(path);
+	}
 }
 
-static void print_mount(const struct nsi_mount *m)
+void print_mount(const struct nsi_mount *m)
 {
 	static const char *const types[] = {"bind", "tmpfs", "proc", "sysfs", "overlay", "mqueue"};
 
-	printf("mount:        %s %s", m->target, types[m->type]);
+	printf("mount:        ");
+	print_text(m->target);
+	printf(" %s", types[m->type]);
 	if (m->source[0])
-		printf(" of %s", m->source);
+		printf(" of ");
+	print_text(m->source);
 	if (m->lower[0]) {
 		printf(" of");
 		print_list(m->lower);
 	}
 	if (m->upper[0])
-		printf(", changes in %s", m->upper);
+		printf(", changes in ");
+	print_text(m->upper);
 	printf(" (%s%s%s%s", m->attributes & MOUNT_ATTR_RDONLY ? "read-only" : "writable",
 		m->attributes & MOUNT_ATTR_NOSUID ? ",nosuid" : "",
 		m->attributes & MOUNT_ATTR_NODEV ? ",nodev" : "",
 		m->attributes & MOUNT_ATTR_NOEXEC ? ",noexec" : "");
 	printf("%s%s%s%s%s%s)\n", m->options[0] ? "," : "", m->options, m->recursive ? ",recursive" : "",
 		m->slave ? ",slave" : "", m->idmap ? ",idmap" : "", m->optional ? ",optional" : "");
-}
-
-void print_mounts(const struct nsi_spec *spec)
-{
-	for (int i = 0; i < spec->n_mounts; i++)
-		print_mount(&spec->mounts[i]);
 }
 
 void print_root(const struct nsi_decision *d)

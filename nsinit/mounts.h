@@ -4,7 +4,7 @@
 
 #include "../libcore/parse/spec.h"
 
-void print_mounts(const struct nsi_spec *spec);
+void print_mount(const struct nsi_mount *m);
 
 /* Where the decided container's files come from, after its "rootfs:" line. */
 void print_root(const struct nsi_decision *decision);

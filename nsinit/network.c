@@ -1,6 +1,7 @@
 #include "network.h"
 
 #include "../libcore/base/cleanup.h"
+#include "../libcore/base/compat.h"
 #include "../libcore/decide/network.h"
 #include "../libcore/parse/policy.h"
 
@@ -8,7 +9,7 @@
 
 /* For `nsinit exec`. A host without a policy has no networks of ours; a broken one is not to be guessed at.
  */
-static int load_policy(struct nsi_network_policy *ret, struct nsi_error *err)
+int network_policy(struct nsi_network_policy *ret, struct nsi_error *err)
 {
 	struct nsi_policy *policy = NULL;
 	int r = nsi_policy_load(NSINIT_POLICY, &policy, err);
@@ -28,7 +29,7 @@ int network_prepare(const char *id, struct nsi_spec *spec, const struct nsi_logi
 	if (login)
 		policy = login->decision.network;
 	else if (spec->network.n_interfaces)
-		r = load_policy(&policy, err);
+		r = network_policy(&policy, err);
 	if (r == 0)
 		r = nsi_network_decide(
 			spec, &policy, login != NULL, login && login->decision.dns == NSI_DNS_HOST, err);
@@ -70,8 +71,11 @@ void print_network(const struct nsi_spec *spec)
 		"the host's; for logins only with limits: { host_network = true; } in the policy"};
 	char text[NSI_CIDR_SIZE];
 
-	if (types[spec->network.type])
+	if (spec->network.type != NSI_NET_VETH)
 		printf("network:      %s\n", types[spec->network.type]);
+	else if (!spec->network.n_interfaces)
+		printf("network:      %s\n",
+			types[spec->namespaces & CLONE_NEWNET ? NSI_NET_LOOPBACK : NSI_NET_HOST]);
 	for (int i = 0; i < spec->network.n_interfaces; i++)
 		print_interface(&spec->network.interfaces[i]);
 	for (int i = 0; i < spec->network.nameservers.n; i++)

@@ -68,7 +68,27 @@ int nsi_fail_at(struct nsi_error *err, const char *file, int line, int column, c
 		snprintf(where, sizeof(where), "%s:%d", file, line);
 	else
 		snprintf(where, sizeof(where), "%s", file);
-	return fill(err, EINVAL, "reading", where, hint, text);
+	int r = fill(err, EINVAL, "reading", where, hint, text);
+	if (err) {
+		err->line = line;
+		err->column = column;
+	}
+	return r;
+}
+
+void nsi_error_key(struct nsi_error *err, const char *path, const char *key, int index)
+{
+	char text[sizeof(err->key)], entry[16] = "";
+
+	if (!err)
+		return;
+	if (index >= 0)
+		snprintf(entry, sizeof(entry), "[%d]", index);
+	snprintf(text, sizeof(text), "%.60s%s%.48s%s", path, path[0] && key[0] ? "/" : "", key, entry);
+	copy_printable(err->key, sizeof(err->key), text);
+	for (char *p = err->key; *p && p < err->key + strnlen(path, 60) + 1; p++)
+		if (*p == '/')
+			*p = '.';
 }
 
 int nsi_error_reason(struct nsi_error *err, const char *reason)

@@ -27,6 +27,11 @@ int nsi_failf(struct nsi_error *err, int code, const char *step, const char *obj
 int nsi_fail_at(struct nsi_error *err, const char *file, int line, int column, const char *hint,
 	const char *cause, ...) __attribute__((format(printf, 6, 7)));
 
+/* Note the key that a record is about: `key`, or where index >= 0 entry `index` of it, in the object at
+ * `path`.
+ */
+void nsi_error_key(struct nsi_error *err, const char *path, const char *key, int index);
+
 /* Set the reason code of a record that is already filled. Returns its -code. */
 int nsi_error_reason(struct nsi_error *err, const char *reason);
 

@@ -5,14 +5,31 @@
 #include <stdio.h>
 #include <string.h>
 
+/* "known are a, b, c", as many as there is room for. */
+static void list_names(const char *const *names, char *buf, size_t size)
+{
+	static const char others[] = ", and others";
+	size_t used = (size_t)snprintf(buf, size, "known are");
+
+	for (size_t i = 0; names[i]; i++) {
+		if (used + strlen(names[i]) + 2 + sizeof(others) > size) {
+			strcpy(buf + used, others);
+			return;
+		}
+		used += (size_t)snprintf(buf + used, size - used, "%s %s", i ? "," : "", names[i]);
+	}
+}
+
 int nsi_complain_unknown(struct nsi_reader *r, const char *key, int index, const char *what, const char *word,
 	const char *const *names)
 {
 	const char *near = nsi_nearest(word, names);
-	char hint[128] = "";
+	char hint[sizeof(r->err->hint)] = "";
 
 	if (near)
 		snprintf(hint, sizeof(hint), "did you mean \"%s\"?", near);
+	else
+		list_names(names, hint, sizeof(hint));
 	return nsi_complain(r, key, index, hint, "unknown %s \"%.60s\"", what, word);
 }
 

@@ -29,7 +29,9 @@ struct nsi_key {
 	({                                                                                                   \
 		int line_, column_;                                                                          \
 		nsi_json_locate((r)->text, (r)->path, key, index, &line_, &column_);                         \
-		nsi_fail_at((r)->err, (r)->file, line_, column_, hint, __VA_ARGS__);                         \
+		int res_ = nsi_fail_at((r)->err, (r)->file, line_, column_, hint, __VA_ARGS__);              \
+		nsi_error_key((r)->err, (r)->path, key, index);                                              \
+		res_;                                                                                        \
 	})
 
 /* The text as a JSON object, which the caller releases. */

@@ -59,9 +59,6 @@ static int one_address(struct nsi_reader *r, const char *key, int index, const c
 
 static int read_address(struct nsi_reader *r, const char *key, json_object *value)
 {
-	if (current(r)->n_addresses || current(r)->lease)
-		return nsi_complain(
-			r, key, -1, NULL, "\"ip\" and \"address\" are the same key; give one of them");
 	return nsi_read_string_or_list(r, key, value, one_address);
 }
 
@@ -231,6 +228,9 @@ static int one_interface(struct nsi_reader *r, int index, json_object *entry)
 	int res = nsi_read_object(r, entry, index < 0 ? "network" : "", network_keys);
 	if (res < 0)
 		return res;
+	if (json_object_object_get_ex(entry, "ip", NULL) && json_object_object_get_ex(entry, "address", NULL))
+		return nsi_complain(r, "network", index, NULL,
+			"\"ip\" and \"address\" are the same key; give one of them");
 	if (!current(r)->name[0])
 		snprintf(current(r)->name, sizeof(current(r)->name), "eth%d", index < 0 ? 0 : index);
 	r->spec->network.n_interfaces++;

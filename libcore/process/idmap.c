@@ -1,8 +1,12 @@
 #include "idmap.h"
 
+#include "../act/mount.h"
 #include "../act/ns.h"
+#include "../base/cleanup.h"
 #include "../base/compat.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,4 +49,39 @@ int nsi_map_rootless(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err
 		return nsi_write_own_idmaps(pid, ids, err);
 	int r = run_helper("/usr/bin/newuidmap", pid, ids->uids, ids->n_uids, err);
 	return r < 0 ? r : run_helper("/usr/bin/newgidmap", pid, ids->gids, ids->n_gids, err);
+}
+
+static int try_map(pid_t holder, int dirfd, const char *shown, struct nsi_error *err)
+{
+	struct nsi_ids ids = {
+		.n_uids = 1, .n_gids = 1, .uids = {{0, 65536, 65536}}, .gids = {{0, 65536, 65536}}};
+	struct nsi_clone how = {.single = true};
+	cleanup_fd int tree = -1;
+	char path[40];
+	int r = nsi_write_idmaps(holder, &ids, err);
+
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)holder);
+	cleanup_fd int userns = open(path, O_RDONLY | O_CLOEXEC);
+	if (userns < 0)
+		return nsi_fail(err, errno, "opening", path, NULL);
+	how.userns = userns;
+	return nsi_mount_clone(dirfd, shown, &how, &tree, err);
+}
+
+int nsi_try_idmap(int dirfd, const char *shown, struct nsi_error *err)
+{
+	pid_t holder = nsi_clone3(CLONE_NEWUSER, NULL);
+
+	if (holder < 0)
+		return nsi_fail(err, errno, "making", "a user namespace", NULL);
+	if (holder == 0)
+		for (;;)
+			pause();
+	int r = try_map(holder, dirfd, shown, err);
+	kill(holder, SIGKILL); /* our unreaped child: the number is its own */
+	while (waitpid(holder, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return r;
 }

@@ -10,4 +10,10 @@
  */
 int nsi_map_rootless(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err);
 
+/*
+ * Whether a tree copied of directory `dirfd` takes an id mapping, as a container with a user namespace needs
+ * it. Tried on a copy that nobody sees. 0, or a negative errno value with the reason. Needs root.
+ */
+int nsi_try_idmap(int dirfd, const char *shown, struct nsi_error *err);
+
 #endif

@@ -253,7 +253,7 @@ class Check(Confine):
         self.assertEqual(done.returncode, 0, done.stderr)
         for line in ('ambient:      KILL', 'seccomp:      off', 'no_new_privs: true', 'oom score:    -5',
                      'domainname:   d.org', 'timezone:     Asia/Tokyo', 'rlimit:       CPU 1 unlimited',
-                     'sysctl:       kernel.msgmax = 5', 'masked:       (none)', 'read-only:    /proc/sys /x',
+                     'sysctl:       kernel.msgmax = 5', 'masked:       (none)', 'read-only:    /.nspid /container.json /proc/sys /x',
                      'label:        owner=a b'):
             self.assertIn(line + '\n', done.stdout)
         self.make()
