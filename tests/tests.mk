@@ -17,6 +17,7 @@ check:
 lint: all
 	tests/lint/rooms $(BUILD)
 	tests/lint/hardening $(BUILD)
+	tests/lint/manual $(BUILD)
 
 .PHONY: unit asan check lint
 .SECONDARY:
