@@ -20,6 +20,7 @@ check-machine:
 lint: all
 	tests/lint/rooms $(BUILD)
 	tests/lint/hardening $(BUILD)
+	tests/lint/manual $(BUILD)
 
 .PHONY: unit asan check check-machine lint
 .SECONDARY:

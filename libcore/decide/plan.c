@@ -48,7 +48,8 @@ static void add_standard_mounts(struct nsi_plan *plan)
 
 	add(plan, NSI_OP_FILESYSTEM, "proc", "proc", NULL, inert);
 	add(plan, NSI_OP_SYSFS, "sysfs", "sys", NULL, inert | MOUNT_ATTR_RDONLY);
-	add(plan, NSI_OP_FILESYSTEM, "tmpfs", "dev", "mode=0755,size=1m", MOUNT_ATTR_NOSUID);
+	add(plan, NSI_OP_FILESYSTEM, "tmpfs", "dev", "mode=0755,size=1m",
+		MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	add(plan, NSI_OP_FILESYSTEM, "devpts", "dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5",
 		MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	add(plan, NSI_OP_FILESYSTEM, "tmpfs", "dev/shm", "mode=1777,size=64m", inert);
