@@ -199,6 +199,14 @@ class Kernel(Confine):
         for path in ('.nspid', 'container.json'):  # these are not the list's
             self.assertIn('Read-only', exec_in(ROOT, 'sh', '-c', f'echo > /{path}').stderr)
 
+    def test_device_nodes_made_inside_do_not_work(self):
+        self.make()
+        for directory in ('/', '/dev', '/dev/shm'):
+            node = f'{directory}/zero-2'
+            done = exec_in(ROOT, 'sh', '-c', f'mknod {node} c 1 5 && head -c 1 {node}; rm {node}')
+            self.assertIn('Permission denied', done.stderr, directory)
+        self.assertEqual(exec_in(ROOT, 'head', '-c', '1', '/dev/zero').stdout, '\0')
+
     def test_no_masked_paths(self):
         self.expect('grep -c " /proc/[a-z]* ro" /proc/self/mountinfo; [ -e /proc/kcore ] && head -c 0 /proc/kcore; '
                     'echo done', '0\ndone\n', masked_paths=[], readonly_paths=[])
