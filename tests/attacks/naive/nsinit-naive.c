@@ -201,7 +201,6 @@ static pid_t spawn(const char *root, char **command)
 
 		close(go[1]);
 		(void)!read(go[0], &byte, 1); /* .nspid has been written */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		sethostname("inside", 6);
 		mount_all(root);
 		run(command);
