@@ -96,7 +96,8 @@ class Attack(unittest.TestCase):
         """Run in the background until the test ends."""
         process = subprocess.Popen(tool.argv(root, *command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.DEVNULL, text=True, **kwargs)
-        self.addCleanup(process.communicate)
+        self.addCleanup(process.stdout.close)  # not to its end: what a naive program leaves may hold it open
+        self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
 
