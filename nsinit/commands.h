@@ -15,6 +15,10 @@ int cmd_list(int argc, char **argv);
 /* Not for people: what the library starts. */
 int cmd_supervise(void);
 
+/* Unless it is that already, go on as a copy of this program that nobody can write to. Returns in the copy.
+ */
+int run_sealed(char **argv, struct nsi_error *err);
+
 /* Print the record as "nsinit: ..." on standard error; returns its exit status. */
 int report(const struct nsi_error *err);
 

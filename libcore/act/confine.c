@@ -1,6 +1,7 @@
 #include "confine.h"
 
 #include "../base/compat.h"
+#include "../base/io.h"
 
 #include <grp.h>
 #include <linux/capability.h>
@@ -88,8 +89,9 @@ int nsi_confine(const struct nsi_confinement *c, struct nsi_error *err)
 	if (nsi_capset(keep, keep, ambient) < 0)
 		return nsi_fail(err, errno, "setting", "capabilities", NULL);
 	r = raise_ambient(ambient, err);
-	if (r == 0 && chdir(c->working_dir) < 0)
-		r = nsi_fail(err, errno, "changing to working_dir", c->working_dir, NULL);
+	if (r == 0 && (r = nsi_chdir(c->working_dir)) < 0)
+		r = nsi_fail(err, -r, "changing to working_dir", c->working_dir,
+			r == -ELOOP ? "a link of /proc does not lead to a directory of the container" : NULL);
 	return r;
 }
 

@@ -230,6 +230,14 @@ ssize_t nsi_receive(int sock, void *record, size_t size, int fds[NSI_MAX_FDS], i
 	return n;
 }
 
+int nsi_chdir(const char *path)
+{
+	cleanup_fd int dir =
+		nsi_openat2(AT_FDCWD, path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, RESOLVE_NO_MAGICLINKS);
+
+	return dir < 0 || fchdir(dir) < 0 ? -errno : 0;
+}
+
 int nsi_sealed_copy(const char *path, int *ret_fd, struct nsi_error *err)
 {
 	cleanup_fd int from = open(path, O_RDONLY | O_CLOEXEC);

@@ -48,6 +48,10 @@ int nsi_send(int sock, const void *record, size_t len, const int *fds, int n_fds
  */
 ssize_t nsi_receive(int sock, void *record, size_t size, int fds[NSI_MAX_FDS], int timeout_ms);
 
+/* chdir(2), but not by way of a link such as /proc/self/fd/3, whatever symbolic links lead there. 0 or
+ * -errno. */
+int nsi_chdir(const char *path);
+
 /* A copy of `path` in memory that nobody can change: what a container is given to execute. */
 int nsi_sealed_copy(const char *path, int *ret_fd, struct nsi_error *err);
 

@@ -52,6 +52,25 @@ void nsi_child_fail(int sync, const struct nsi_error *err)
 	_exit(err->exit_status);
 }
 
+void nsi_close_all_but(const int *kept, size_t n)
+{
+	int next = 0;
+
+	for (;;) {
+		int nearest = -1;
+
+		for (size_t i = 0; i < n; i++)
+			if (kept[i] >= next && (nearest < 0 || kept[i] < nearest))
+				nearest = kept[i];
+		if (nearest < 0)
+			break;
+		if (nearest > next)
+			nsi_close_range((unsigned)next, (unsigned)nearest - 1, 0);
+		next = nearest + 1;
+	}
+	nsi_close_range((unsigned)next, ~0U, 0);
+}
+
 static void reset_signals(void)
 {
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
@@ -139,9 +158,15 @@ void nsi_child_run(const struct nsi_exec *exec, const struct nsi_limits *limits,
 	setsid();
 	if (set_stdio(exec, slave, &err) < 0)
 		nsi_child_fail(sync, &err);
+	/* Now, not when it executes: a working directory, or the interpreter of a script, may be a path such
+	 * as /proc/self/fd/3, by which the host's directories could be had. */
+	int kept[5 + NSI_MAX_FDS] = {0, 1, 2, exec->image, sync};
+	for (int i = 0; i < n_fds; i++)
+		kept[5 + i] = fds[i];
+	nsi_close_all_but(kept, 5 + (size_t)n_fds);
 	nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
 	if (exec->cwd)
-		(void)!chdir(exec->cwd);
+		(void)!nsi_chdir(exec->cwd);
 	/* After the last change of credentials, which would clear it. A parent that is gone already shows as
 	 * end of file below. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -14,9 +14,13 @@ int nsi_sync_expect(
 /* Report `err` to the parent and end. */
 _Noreturn void nsi_child_fail(int sync, const struct nsi_error *err);
 
+/* Close everything but these; -1 among them is skipped. */
+void nsi_close_all_but(const int *kept, size_t n);
+
 /*
  * In a process that is inside and confined: say READY (passing `fds`), wait for GO, execute. `slave` is the
- * terminal for exec->tty, or -1; `limits` NULL: those that it has. Dies with its parent.
+ * terminal for exec->tty, or -1; `limits` NULL: those that it has. Closes all descriptors but those that
+ * it needs. Dies with its parent.
  */
 _Noreturn void nsi_child_run(const struct nsi_exec *exec, const struct nsi_limits *limits, int slave,
 	int sync, const int *fds, int n_fds);

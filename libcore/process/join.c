@@ -14,26 +14,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-/* Close everything but these; -1 among them is skipped. */
-static void close_all_but(const int *kept, size_t n)
-{
-	int next = 0;
-
-	for (;;) {
-		int nearest = -1;
-
-		for (size_t i = 0; i < n; i++)
-			if (kept[i] >= next && (nearest < 0 || kept[i] < nearest))
-				nearest = kept[i];
-		if (nearest < 0)
-			break;
-		if (nearest > next)
-			nsi_close_range((unsigned)next, (unsigned)nearest - 1, 0);
-		next = nearest + 1;
-	}
-	nsi_close_range((unsigned)next, ~0U, 0);
-}
-
 /*
  * setns(CLONE_NEWPID) holds for children only, so two forks are needed. Everything is given up in the first,
  * which the container cannot see; the second, visible inside from its first instruction, is a child of our
@@ -58,7 +38,7 @@ _Noreturn static void middle(
 	/* Whoever is root inside may look at the next process's descriptors before it executes: none is the
 	 * host's. */
 	const int kept[] = {exec->stdio[0], exec->stdio[1], exec->stdio[2], exec->image, slave, sync, out[1]};
-	close_all_but(kept, sizeof(kept) / sizeof(kept[0]));
+	nsi_close_all_but(kept, sizeof(kept) / sizeof(kept[0]));
 	pid_t pid = nsi_clone3(CLONE_PARENT, &out[0]);
 	if (pid < 0) {
 		nsi_fail(&err, errno, "forking into", "the container",

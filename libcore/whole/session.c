@@ -154,7 +154,7 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 		return nsi_error_reason(err, "join");
 	/* Where the caller was, if the container has such a place. */
 	if (kept)
-		(void)!chdir(cwd);
+		(void)!nsi_chdir(cwd);
 	close(nsi_take_fd(&s->pid1));
 	close(nsi_take_fd(&s->terminals));
 	return 0;

@@ -1,4 +1,7 @@
-"""Run the live tests on the throw-away host: python3 tests/live/run.py [NAME...]"""
+"""Run tests on the throw-away host: python3 tests/live/run.py [-x] [--attacks] [NAME...]
+
+The live tests, or those of tests/attacks.
+"""
 import sys
 import unittest
 
@@ -25,9 +28,12 @@ def names(suite):
 
 def main():
     stop_early = '-x' in sys.argv
-    wanted = [a for a in sys.argv[1:] if a != '-x']
+    directory = 'tests/attacks' if '--attacks' in sys.argv else 'tests/live'
+    wanted = [a for a in sys.argv[1:] if a not in ('-x', '--attacks')]
+    loader = unittest.TestLoader()
+    loader.testMethodPrefix = 'attack_' if '--attacks' in sys.argv else 'test_'
     suite = unittest.TestSuite(
-        t for t in names(unittest.defaultTestLoader.discover('tests/live', pattern='test_*.py'))
+        t for t in names(loader.discover(directory, pattern='test_*.py'))
         if not wanted or any(w in t.id() for w in wanted))
     host.THE = host.Host()
     try:
