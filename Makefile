@@ -87,7 +87,7 @@ $(BUILD)/bin/nsinit-init: $(BUILD)/obj/nsinit/init.o
 $(BUILD)/bin/nsinit-shell: $(SHELL_OBJ) $(BUILD)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $^ -o $@
+	$(Q)$(CC) $(CFLAGS) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $^ $(shell $(PKG_CONFIG) --libs libcap) -o $@
 
 install: all
 	install -D -m 0755 $(BUILD)/bin/nsinit $(DESTDIR)$(BINDIR)/nsinit

@@ -116,6 +116,14 @@ struct nsi_resources {
 	uint64_t value[NSI_LIMITS];
 };
 
+/* What container.json may ask for, each where it is given. A plain value. */
+struct nsi_ceilings {
+	bool capabilities_given, namespaces_given, sysctls_given;
+	uint64_t capabilities; /* bit N: capability N may be kept */
+	uint64_t namespaces;   /* CLONE_NEW*: those that may be left to the host's */
+	char sysctls[1024];    /* patterns of fnmatch(3), each ended by '\n' */
+};
+
 /* What the policy says of a user. A plain value: it also travels to the supervisor as it is. */
 struct nsi_decision {
 	enum nsi_verdict verdict;
@@ -125,8 +133,9 @@ struct nsi_decision {
 	int max_age;      /* seconds after which the container is ended; 0: none */
 	int max_sessions; /* 0: any number */
 	struct nsi_resources limits; /* ceilings, which hold whatever container.json says */
-	bool clamp;                  /* more than that is cut down to it, not refused */
-	bool best_effort;            /* a limit that this host cannot keep is left out, not refused */
+	struct nsi_ceilings ceilings;
+	bool clamp;       /* more than that is cut down to it, not refused */
+	bool best_effort; /* a limit that this host cannot keep is left out, not refused */
 	enum nsi_userns userns;
 	enum nsi_home home;
 	enum nsi_tty tty;

@@ -77,8 +77,8 @@ static void log_resources(const struct container *c)
 {
 	char text[256];
 
-	if (c->plan->resources_note[0])
-		syslog(LOG_WARNING, "container=%s reason=limits %s", c->id, c->plan->resources_note);
+	if (c->plan->limits_note[0])
+		syslog(LOG_WARNING, "container=%s reason=limits %s", c->id, c->plan->limits_note);
 	if (c->cgroup.note[0])
 		syslog(LOG_WARNING, "container=%s reason=resources not limited, for lack of a controller: %s",
 			c->id, c->cgroup.note);

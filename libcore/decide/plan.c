@@ -309,15 +309,13 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	return r < 0 ? nsi_fail(err, -r, "planning", d->rootfs, NULL) : 0;
 }
 
-int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, const struct nsi_image *image,
-	uint32_t range, struct nsi_plan **ret_plan, struct nsi_error *err)
+/* `plan` is empty; what was cut down of `spec` is in its note already. */
+static int make(const struct nsi_spec *spec, const struct nsi_login *login, const struct nsi_image *image,
+	uint32_t range, struct nsi_plan *plan, struct nsi_error *err)
 {
-	struct nsi_plan *plan = calloc(1, sizeof(*plan));
 	char resolv_conf[256];
 	int r;
 
-	if (!plan)
-		return nsi_fail(err, ENOMEM, "planning", "container", NULL);
 	plan->confine.namespaces = spec->namespaces;
 	plan->confine.capabilities = spec->capabilities;
 	strcpy(plan->confine.working_dir, spec->working_dir);
@@ -351,6 +349,26 @@ int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, co
 		r = nsi_plan_hide(plan, spec, err);
 	if (r == 0 && !login && spec->user[0])
 		r = nsi_resolve_identity(spec->user, image, &plan->confine, err);
+	return r;
+}
+
+int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, const struct nsi_image *image,
+	uint32_t range, struct nsi_plan **ret_plan, struct nsi_error *err)
+{
+	struct nsi_plan *plan = calloc(1, sizeof(*plan));
+	struct nsi_spec *allowed = malloc(sizeof(*allowed));
+	int r;
+
+	if (!plan || !allowed) {
+		free(allowed);
+		free(plan);
+		return nsi_fail(err, ENOMEM, "planning", "container", NULL);
+	}
+	*allowed = *spec; /* its pointers stay the caller's */
+	r = login ? nsi_apply_ceilings(allowed, &login->decision, plan->limits_note, err) : 0;
+	if (r == 0)
+		r = make(allowed, login, image, range, plan, err);
+	free(allowed);
 	if (r < 0) {
 		nsi_plan_free(plan);
 		return r;

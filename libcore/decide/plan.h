@@ -72,16 +72,17 @@ struct nsi_op {
 	int tree;            /* 0: the home directory's; else of mounts[tree - 1] */
 };
 
+enum { NSI_NOTE_SIZE = 512 };
 enum { NSI_MAX_OPS = 192 + NSI_MAX_MOUNTS, NSI_MAX_TREES = 1 + NSI_MAX_MOUNTS };
 
 struct nsi_plan {
 	struct nsi_confinement confine;
 	char hostname[65], domainname[65];
 	struct nsi_network network;
-	struct nsi_resources resources; /* none set: no cgroup */
-	bool resources_optional;        /* leave out what this host cannot keep */
-	char resources_note[192];       /* for the log: what was cut down */
-	char zone[128];                 /* the host's file of the time zone; "": the image's */
+	struct nsi_resources resources;  /* none set: no cgroup */
+	bool resources_optional;         /* leave out what this host cannot keep */
+	char limits_note[NSI_NOTE_SIZE]; /* for the log: what was cut down */
+	char zone[128];                  /* the host's file of the time zone; "": the image's */
 	struct nsi_sysctl sysctls[NSI_MAX_SYSCTLS];
 	bool readonly_root;
 	bool rootless; /* made without privilege: the child copies the root directory's mount itself */
@@ -133,6 +134,11 @@ void nsi_plan_free(struct nsi_plan *plan);
 /* The plan's resources: what is asked for, within the ceilings of `d` (NULL: none). */
 int nsi_plan_resources(struct nsi_plan *plan, const struct nsi_resources *asked, const struct nsi_decision *d,
 	struct nsi_error *err);
+/* Hold `spec` to the ceilings of a rule: refused (reason "limits"), or cut down, and said so in `note`, of
+ * NSI_NOTE_SIZE. */
+int nsi_apply_ceilings(
+	struct nsi_spec *spec, const struct nsi_decision *decision, char *note, struct nsi_error *err);
+
 /* Append an operation; `source` and `options` must outlive the plan or be its own. -E2BIG: no room. */
 int nsi_plan_add(struct nsi_plan *plan, enum nsi_op_kind kind, const char *source, const char *target,
 	const char *options, unsigned attributes);

@@ -10,7 +10,7 @@ static int exceed(
 	struct nsi_plan *plan, const struct nsi_decision *d, enum nsi_limit limit, struct nsi_error *err)
 {
 	char asked[48], most[48];
-	size_t used = strlen(plan->resources_note);
+	size_t used = strlen(plan->limits_note);
 
 	nsi_limit_text(&plan->resources, limit, asked, sizeof(asked));
 	nsi_limit_text(&d->limits, limit, most, sizeof(most));
@@ -21,7 +21,7 @@ static int exceed(
 			asked, most);
 		return nsi_error_reason(err, "limits");
 	}
-	snprintf(plan->resources_note + used, sizeof(plan->resources_note) - used, "%s%s=%s clamped to %s",
+	snprintf(plan->limits_note + used, sizeof(plan->limits_note) - used, "%s%s=%s clamped to %s",
 		used ? ", " : "", nsi_limit_file(limit), asked, most);
 	return 0;
 }

@@ -134,7 +134,8 @@ static int read_shell(struct reader *r, const config_setting_t *group, struct ns
 
 static int read_limits(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
 {
-	static const char *const names[] = {NSI_NETWORK_LIMITS, NSI_MOUNT_LIMITS, NSI_RESOURCE_LIMITS, NULL};
+	static const char *const names[] = {
+		NSI_NETWORK_LIMITS, NSI_MOUNT_LIMITS, NSI_RESOURCE_LIMITS, NSI_CEILING_LIMITS, NULL};
 	const config_setting_t *limits = config_setting_get_member(group, "limits");
 
 	if (!limits)
@@ -144,7 +145,8 @@ static int read_limits(struct reader *r, const config_setting_t *group, struct n
 	if (check_names(r, limits, names) < 0)
 		return -EINVAL;
 	if (nsi_policy_network_limits(r, limits, &options->network) < 0 ||
-		nsi_policy_resource_limits(r, limits, options) < 0)
+		nsi_policy_resource_limits(r, limits, options) < 0 ||
+		nsi_policy_ceilings(r, limits, &options->ceilings) < 0)
 		return -EINVAL;
 	return nsi_policy_mount_limits(r, limits, options);
 }

@@ -99,6 +99,44 @@ class Policy(Case):
                           'CapEff:\t0000000000000000', 'CapBnd:\t00000000a80425fb'], done.stderr)
 
 
+class Ceilings(Case):
+    ASKS = {'capabilities': {'keep': ['KILL', 'SYS_PTRACE']}, 'namespaces': ['NEWNS', 'NEWPID', 'NEWNET', 'NEWUTS'],
+            'sysctl': {'net.ipv4.ip_forward': '1', 'net.ipv4.ip_default_ttl': '33'}}
+    SHOW = ('grep CapBnd /proc/self/status; readlink /proc/self/ns/ipc; cat /proc/sys/net/ipv4/ip_forward '
+            '/proc/sys/net/ipv4/ip_default_ttl')
+
+    def rule(self, limits):
+        container('alice', {**SPEC, **self.ASKS})
+        policy([f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; limits: {{ {limits} }}; }}'])
+
+    def test_without_any_it_gets_what_it_asks_for(self):
+        self.rule('')
+        self.assertEqual(ssh('alice', self.SHOW).stdout.split('\n')[:4],
+                         ['CapBnd:\t0000000000080020', os.readlink('/proc/self/ns/ipc'), '1', '33'])
+
+    def test_asking_for_more_is_refused(self):
+        for limits, said in (('capabilities = [ "KILL", "CHOWN" ];', 'it keeps the capability SYS_PTRACE'),
+                             ('host_namespaces = [ "NEWCGROUP" ];', 'it leaves out NEWIPC'),
+                             ('host_namespaces = [ ];', 'it leaves out NEWIPC'),
+                             ('sysctl = [ "net.ipv4.ip_f*", "net/ipv6/*" ];', 'it sets net.ipv4.ip_default_ttl')):
+            self.rule(limits)
+            self.refused(rf'reason=limits user=alice .*{said}, which the policy does not allow')
+
+    def test_as_much_as_allowed(self):
+        self.rule('capabilities = [ "KILL", "CAP_SYS_PTRACE" ]; host_namespaces = [ "NEWIPC", "NEWCGROUP" ]; '
+                  'sysctl = [ "net/ipv4/*" ];')
+        self.assertEqual(ssh('alice', self.SHOW).stdout.split('\n')[:4],
+                         ['CapBnd:\t0000000000080020', os.readlink('/proc/self/ns/ipc'), '1', '33'])
+
+    def test_clamp(self):
+        self.rule('capabilities = [ "KILL" ]; host_namespaces = [ "NEWCGROUP" ]; sysctl = [ "*.ip_forward" ]; clamp = true;')
+        lines = ssh('alice', self.SHOW).stdout.split('\n')
+        self.assertEqual((lines[0], lines[2], lines[3]), ('CapBnd:\t0000000000000020', '1', '64'))
+        self.assertNotEqual(lines[1], os.readlink('/proc/self/ns/ipc'))
+        self.assertRegex(host.log_text(), r'reason=limits it keeps the capability SYS_PTRACE: clamped, it leaves out NEWIPC: '
+                                          r'clamped, it sets net\.ipv4\.ip_default_ttl: clamped')
+
+
 class Refusal(Case):
     def test_bad_json(self):
         write(f'{ROOT}/container.json', '{\n  "hostname": "x",\n  "namespaces": ["NEWNS",]\n}')
