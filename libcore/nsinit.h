@@ -122,6 +122,7 @@ struct nsi_ceilings {
 	uint64_t capabilities; /* bit N: capability N may be kept */
 	uint64_t namespaces;   /* CLONE_NEW*: those that may be left to the host's */
 	char sysctls[1024];    /* patterns of fnmatch(3), each ended by '\n' */
+	char devices[512];     /* the same of paths; without any, none */
 };
 
 /* What the policy says of a user. A plain value: it also travels to the supervisor as it is. */

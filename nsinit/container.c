@@ -1,5 +1,6 @@
 #include "container.h"
 
+#include "../libcore/act/devices.h"
 #include "../libcore/act/netlink.h"
 #include "../libcore/act/seccomp.h"
 #include "../libcore/base/cleanup.h"
@@ -188,8 +189,10 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 
 	if (r == 0)
 		r = nsi_nspid_create(c->rootfd, &c->nspid, err);
-	if (r == 0 && c->plan->resources.set)
+	if (r == 0 && (c->plan->resources.set || c->plan->n_devices))
 		r = nsi_cgroup_make(c->id, &c->plan->resources, c->plan->resources_optional, &c->cgroup, err);
+	if (r == 0 && (c->cgroup.dir >= 0 || c->plan->n_devices))
+		r = nsi_devices_hold(c->cgroup.dir, c->plan->devices, c->plan->n_devices, err);
 	placed.cgroup = c->cgroup.dir;
 	if (r == 0)
 		r = nsi_spawn(c->plan, &placed, c->rootfd, c->image, c->veth, &c->pid1, err);

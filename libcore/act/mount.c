@@ -79,8 +79,11 @@ static int bind_onto(struct ground *g, int source_dir, const char *source, unsig
 static int do_device(struct ground *g, const struct nsi_op *op)
 {
 	cleanup_fd int target = -1;
-	int r = open_file(g, op->target, ALONG_LINKS, &target);
+	struct stat st;
 
+	if (op->options && stat(op->source, &st) < 0 && errno == ENOENT)
+		return 0;
+	int r = open_file(g, op->target, ALONG_LINKS, &target);
 	return r < 0 ? r : bind_onto(g, AT_FDCWD, op->source, 0, op->attributes, target, op->target);
 }
 

@@ -10,6 +10,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+int nsi_bpf(int command, union bpf_attr *attr, size_t size)
+{
+	return (int)syscall(SYS_bpf, command, attr, size);
+}
+
 int nsi_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
 {
 	struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};

@@ -28,6 +28,10 @@
 #define SO_PEERPIDFD 77
 #endif
 
+/* bpf(2). */
+union bpf_attr;
+int nsi_bpf(int command, union bpf_attr *attr, size_t size);
+
 int nsi_openat2(int dirfd, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 int nsi_open_tree(int dirfd, const char *path, unsigned flags);
 int nsi_move_mount(int from_fd, const char *from, int to_fd, const char *to, unsigned flags);

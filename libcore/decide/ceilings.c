@@ -99,6 +99,33 @@ static int judge_sysctls(struct judge *j, struct nsi_spec *spec)
 	return r;
 }
 
+static bool device_allowed(const char *path, const char *patterns)
+{
+	char pattern[512];
+
+	for (const char *p = patterns; *p; p += strcspn(p, "\n") + 1) {
+		snprintf(pattern, sizeof(pattern), "%.*s", (int)strcspn(p, "\n"), p);
+		if (fnmatch(pattern, path, FNM_NOESCAPE | FNM_PATHNAME | FNM_PERIOD) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* As with mounts: what the policy does not name is not given. */
+static int judge_devices(struct judge *j, struct nsi_spec *spec)
+{
+	int kept = 0, r = 0;
+
+	for (int i = 0; r == 0 && i < spec->n_devices; i++) {
+		if (device_allowed(spec->devices[i].path, j->decision->ceilings.devices))
+			spec->devices[kept++] = spec->devices[i];
+		else
+			r = exceeds(j, "it has the device %s", spec->devices[i].path);
+	}
+	spec->n_devices = kept;
+	return r;
+}
+
 int nsi_apply_ceilings(
 	struct nsi_spec *spec, const struct nsi_decision *decision, char *note, struct nsi_error *err)
 {
@@ -107,5 +134,7 @@ int nsi_apply_ceilings(
 
 	if (r == 0)
 		r = judge_namespaces(&j, spec);
-	return r < 0 ? r : judge_sysctls(&j, spec);
+	if (r == 0)
+		r = judge_sysctls(&j, spec);
+	return r < 0 ? r : judge_devices(&j, spec);
 }

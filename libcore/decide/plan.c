@@ -64,6 +64,15 @@ static void add_standard_mounts(struct nsi_plan *plan)
 		add(plan, NSI_OP_SYMLINK, links[i][0], links[i][1], NULL, 0);
 }
 
+static void add_devices(struct nsi_plan *plan, const struct nsi_spec *spec)
+{
+	memcpy(plan->devices, spec->devices, sizeof(plan->devices));
+	plan->n_devices = spec->n_devices;
+	for (int i = 0; i < plan->n_devices; i++)
+		add(plan, NSI_OP_DEVICE, plan->devices[i].path, plan->devices[i].target + 1,
+			plan->devices[i].optional ? "optional" : NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+}
+
 int nsi_plan_add(struct nsi_plan *plan, enum nsi_op_kind kind, const char *source, const char *target,
 	const char *options, unsigned attributes)
 {
@@ -328,6 +337,7 @@ static int make(const struct nsi_spec *spec, const struct nsi_login *login, cons
 		plan_ids(&plan->confine.ids, login, range);
 	}
 	add_standard_mounts(plan);
+	add_devices(plan, spec);
 	r = nsi_plan_process(plan, spec, err);
 	if (r == 0 && (r = copy_environment(plan, spec)) < 0)
 		nsi_fail(err, -r, "planning", "environment", NULL);

@@ -50,13 +50,14 @@ struct nsi_confinement {
 enum nsi_op_kind {
 	NSI_OP_FILESYSTEM, /* a new filesystem of type `source` with `options`, on directory `target` */
 	NSI_OP_SYSFS,      /* the same for sysfs, or the host's where the kernel refuses a new one */
-	NSI_OP_DEVICE,     /* the host's device node `source`, on a new file `target` */
-	NSI_OP_PROGRAM,  /* the host's program `source`, on file `target`; nothing where there is no source */
-	NSI_OP_SYMLINK,  /* `target` -> `source` */
-	NSI_OP_TREE,     /* tree number `tree` of those that the parent passed, on a `target` of its kind */
-	NSI_OP_AGAIN,    /* the container's own mount on `source` with all below it, on directory `target` */
-	NSI_OP_FILE,     /* a file with the text `source`, on file `target` */
-	NSI_OP_NOTE,     /* a file with the text `source`, as it is, in the container's /dev */
+	NSI_OP_DEVICE,  /* the host's device node `source`, on a new file `target`; `options`: if there is one
+			 */
+	NSI_OP_PROGRAM, /* the host's program `source`, on file `target`; nothing where there is no source */
+	NSI_OP_SYMLINK, /* `target` -> `source` */
+	NSI_OP_TREE,    /* tree number `tree` of those that the parent passed, on a `target` of its kind */
+	NSI_OP_AGAIN,   /* the container's own mount on `source` with all below it, on directory `target` */
+	NSI_OP_FILE,    /* a file with the text `source`, on file `target` */
+	NSI_OP_NOTE,    /* a file with the text `source`, as it is, in the container's /dev */
 	NSI_OP_READONLY, /* `target` over itself, read-only; nothing where it does not exist */
 	NSI_OP_ZONE,     /* the host's file `source`, on file `target` */
 	NSI_OP_SYSCTL,   /* the text `source` into the kernel's file `target` */
@@ -84,6 +85,8 @@ struct nsi_plan {
 	char limits_note[NSI_NOTE_SIZE]; /* for the log: what was cut down */
 	char zone[128];                  /* the host's file of the time zone; "": the image's */
 	struct nsi_sysctl sysctls[NSI_MAX_SYSCTLS];
+	struct nsi_device devices[NSI_MAX_DEVICES];
+	int n_devices;
 	bool readonly_root;
 	bool rootless; /* made without privilege: the child copies the root directory's mount itself */
 	bool own_ids;  /* the root directory's files have the ids of the container's range already */

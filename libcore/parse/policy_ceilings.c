@@ -1,4 +1,5 @@
-/* The policy's word on capabilities, namespaces and kernel settings: what a container.json may ask for. */
+/* The policy's word on capabilities, namespaces, kernel settings and devices: what a container.json may ask
+ * for. */
 #include "policy_read.h"
 
 #include "../base/compat.h"
@@ -45,18 +46,34 @@ static int one_namespace(
 	return unknown(r, s, "namespace", text, optional);
 }
 
+static int append(struct reader *r, const config_setting_t *s, const char *text, char *list, size_t size)
+{
+	size_t used = strlen(list);
+	char what[64];
+
+	snprintf(what, sizeof(what), "\"%s\" is too long", config_setting_name(s));
+	if (used + strlen(text) + 2 > size)
+		return nsi_policy_fault(r, s, NULL, what);
+	snprintf(list + used, size - used, "%s\n", text);
+	return 0;
+}
+
 static int one_sysctl(
 	struct reader *r, const config_setting_t *s, const char *text, struct nsi_ceilings *ceilings)
 {
-	size_t used = strlen(ceilings->sysctls);
-
 	if (!text[0] || strchr(text, '\n') || strlen(text) > 127)
 		return nsi_policy_fault(r, s, "for example \"net.ipv4.*\"",
 			"\"sysctl\" must hold names of settings, or patterns of names");
-	if (used + strlen(text) + 2 > sizeof(ceilings->sysctls))
-		return nsi_policy_fault(r, s, NULL, "\"sysctl\" is too long");
-	snprintf(ceilings->sysctls + used, sizeof(ceilings->sysctls) - used, "%s\n", text);
-	return 0;
+	return append(r, s, text, ceilings->sysctls, sizeof(ceilings->sysctls));
+}
+
+static int one_device(
+	struct reader *r, const config_setting_t *s, const char *text, struct nsi_ceilings *ceilings)
+{
+	if (strncmp(text, "/dev/", 5) != 0 || strchr(text, '\n') || strstr(text, "/.."))
+		return nsi_policy_fault(r, s, "for example \"/dev/fuse\"",
+			"\"devices\" must hold paths below /dev, or patterns of paths");
+	return append(r, s, text, ceilings->devices, sizeof(ceilings->devices));
 }
 
 typedef int one(struct reader *r, const config_setting_t *s, const char *text, struct nsi_ceilings *ceilings);
@@ -85,6 +102,7 @@ int nsi_policy_ceilings(struct reader *r, const config_setting_t *limits, struct
 	const config_setting_t *capabilities = config_setting_get_member(limits, "capabilities");
 	const config_setting_t *namespaces = config_setting_get_member(limits, "host_namespaces");
 	const config_setting_t *sysctl = config_setting_get_member(limits, "sysctl");
+	const config_setting_t *devices = config_setting_get_member(limits, "devices");
 
 	if (capabilities) {
 		ceilings->capabilities_given = true;
@@ -96,6 +114,11 @@ int nsi_policy_ceilings(struct reader *r, const config_setting_t *limits, struct
 		ceilings->namespaces_given = true;
 		ceilings->namespaces = 0;
 		if (read_list(r, namespaces, one_namespace, ceilings) < 0)
+			return -EINVAL;
+	}
+	if (devices) {
+		ceilings->devices[0] = '\0';
+		if (read_list(r, devices, one_device, ceilings) < 0)
 			return -EINVAL;
 	}
 	if (!sysctl)

@@ -86,6 +86,7 @@ static const struct nsi_key top_keys[] = {
 	{"capabilities", json_type_null, NULL, nsi_read_capabilities},
 	{"network", json_type_null, NULL, nsi_read_network},
 	{"mounts", json_type_array, "a list of objects", nsi_read_mounts},
+	{"devices", json_type_array, "a list of paths and objects", nsi_read_devices},
 	{"resources", json_type_object, "an object", nsi_read_resources},
 	{"readonly_fs", json_type_boolean, "true or false", read_readonly_fs},
 	{"user", json_type_string, "a string", read_user},

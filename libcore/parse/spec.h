@@ -3,6 +3,7 @@
 #define NSINIT_SPEC_H
 
 #include "../base/error.h"
+#include "devices.h"
 #include "mounts.h"
 #include "network.h"
 #include "process.h"
@@ -28,6 +29,8 @@ struct nsi_spec {
 	struct nsi_process_spec process;
 	struct nsi_mount *mounts;
 	int n_mounts;
+	struct nsi_device devices[NSI_MAX_DEVICES];
+	int n_devices;
 };
 
 /* `file` is the name for messages. */

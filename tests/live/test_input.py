@@ -283,6 +283,8 @@ POLICIES = [
      'unknown capability "KIL" in "capabilities"; did you mean "KILL"?'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; limits: { host_namespaces = [ "NEWPID" ]; }; } );', 'unknown namespace "NEWPID"'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; limits: { host_namespaces = [ 1 ]; }; } );', 'must be a list of strings'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; limits: { devices = [ "/etc/x" ]; }; } );', '"devices" must hold paths below /dev'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; limits: { devices = [ "/dev/../x" ]; }; } );', '"devices" must hold paths below /dev'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; limits: { sysctl = [ "" ]; }; } );', '"sysctl" must hold names'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; limits: { memory = "1X"; }; } );', '"memory" must be a size'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/srv"; limits: { memory = 4096; }; } );', 'at least 1M'),
