@@ -77,4 +77,4 @@ class Race(unittest.TestCase):
         seen = self.race(['nsinit', 'exec', '-T', '-C', ROOT, '--'])
         self.assertIn('nsinit-init fd /dev/null', seen)
         for line in seen:
-            self.assertRegex(line, r'^nsinit(-init|-shell) (mem opened|fd (/dev/null|/dev/pts|pipe:))$')
+            self.assertRegex(line, r'^nsinit(-init|-shell) (mem opened|fd (/dev/null|/dev/pts|/dev/\.nsinit/login-shell|pipe:))$')
