@@ -15,6 +15,8 @@ enum { RANGE_SIZE = 65536, TTY_GID = 5 };
 
 bool nsi_plan_wants_range(const struct nsi_spec *spec, const struct nsi_login *login)
 {
+	if (!login && spec->ids.n_uids)
+		return false;
 	return (spec->namespaces & CLONE_NEWUSER) || (login && login->decision.userns == NSI_USERNS_AUTO);
 }
 
@@ -336,6 +338,10 @@ static int make(const struct nsi_spec *spec, const struct nsi_login *login, cons
 		plan->confine.namespaces |= CLONE_NEWUSER;
 		plan_ids(&plan->confine.ids, login, range);
 	}
+	if (!login && spec->ids.n_uids) {
+		plan->confine.ids = spec->ids;
+		plan->given_ids = true;
+	}
 	add_standard_mounts(plan);
 	add_devices(plan, spec);
 	r = nsi_plan_process(plan, spec, err);
@@ -343,6 +349,10 @@ static int make(const struct nsi_spec *spec, const struct nsi_login *login, cons
 		nsi_fail(err, -r, "planning", "environment", NULL);
 	if (r == 0)
 		r = nsi_plan_resources(plan, &spec->resources, login ? &login->decision : NULL, err);
+	if (r == 0 && login && spec->ids.n_uids)
+		r = nsi_failf(err, EINVAL, "planning", "container.json",
+			"remove \"uid_mappings\" and \"gid_mappings\"",
+			"the ids of a login container are mapped by nsinit, its user's own to themselves");
 	if (r == 0 && login && !(spec->namespaces & CLONE_NEWPID))
 		r = nsi_failf(err, EINVAL, "planning", "container.json", "add \"NEWPID\" to \"namespaces\"",
 			"a login container needs NEWPID, so that nothing of it outlives it");

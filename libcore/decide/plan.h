@@ -9,17 +9,6 @@
 
 #include <linux/filter.h>
 
-struct nsi_idmap {
-	uint32_t inside, outside, count; /* user_namespaces(7) */
-};
-
-enum { NSI_MAX_IDMAP = 6 };
-
-struct nsi_ids {
-	int n_uids, n_gids;
-	struct nsi_idmap uids[NSI_MAX_IDMAP], gids[NSI_MAX_IDMAP];
-};
-
 enum { NSI_MAX_GROUPS = 32, NSI_FILTERS = 2, NSI_FILTER_MAX = 2048 };
 
 /* System call filters: classic BPF programs, `n` instructions each, one behind the other in `code`. */
@@ -88,8 +77,9 @@ struct nsi_plan {
 	struct nsi_device devices[NSI_MAX_DEVICES];
 	int n_devices;
 	bool readonly_root;
-	bool rootless; /* made without privilege: the child copies the root directory's mount itself */
-	bool own_ids;  /* the root directory's files have the ids of the container's range already */
+	bool rootless;  /* made without privilege: the child copies the root directory's mount itself */
+	bool given_ids; /* container.json has named them */
+	bool own_ids;   /* the root directory's files have the ids of the container's range already */
 	struct {
 		bool present;   /* the root is an overlay over a shared directory */
 		bool ephemeral; /* with changes in memory, of at most this size */

@@ -45,6 +45,11 @@ int nsi_plan_rootless(struct nsi_plan *plan, const struct nsi_ids *ids, struct n
 			"without root there is no bridge to connect to");
 		return nsi_error_reason(err, "spec");
 	}
+	if (plan->given_ids) {
+		nsi_failf(err, EPERM, "planning", "\"uid_mappings\"", "remove it, or run nsinit as root",
+			"an ordinary user has the ids of subuid(5)");
+		return nsi_error_reason(err, "spec");
+	}
 	for (int i = 0; i < plan->n_mounts; i++) {
 		const struct nsi_mount *m = &plan->mounts[i];
 

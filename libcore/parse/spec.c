@@ -83,6 +83,8 @@ static const struct nsi_key top_keys[] = {
 	{"hostname", json_type_string, "a string", read_hostname},
 	{"environment", json_type_array, "a list of strings", read_environment},
 	{"namespaces", json_type_array, "a list of strings", read_namespaces},
+	{"uid_mappings", json_type_array, "a list of objects", nsi_read_uid_mappings},
+	{"gid_mappings", json_type_array, "a list of objects", nsi_read_gid_mappings},
 	{"capabilities", json_type_null, NULL, nsi_read_capabilities},
 	{"network", json_type_null, NULL, nsi_read_network},
 	{"mounts", json_type_array, "a list of objects", nsi_read_mounts},
@@ -116,8 +118,9 @@ static int check_whole(struct nsi_reader *r)
 		return nsi_complain(r, "hostname", -1,
 			"add \"NEWUTS\" to \"namespaces\", or remove \"hostname\"",
 			"\"hostname\" would rename the host");
-	int res = nsi_check_network(r);
-
+	int res = nsi_check_mappings(r);
+	if (res == 0)
+		res = nsi_check_network(r);
 	return res < 0 ? res : nsi_check_process(r);
 }
 

@@ -4,6 +4,7 @@
 
 #include "../base/error.h"
 #include "devices.h"
+#include "idmaps.h"
 #include "mounts.h"
 #include "network.h"
 #include "process.h"
@@ -21,6 +22,7 @@ struct nsi_spec {
 	char *environment[NSI_SPEC_MAX_ENV + 1]; /* "NAME=value", literal; NULL-terminated */
 	uint64_t namespaces;                     /* CLONE_NEW* */
 	uint64_t capabilities;                   /* what remains: bit N for capability N */
+	struct nsi_ids ids;                      /* none: a range of nsinit's choice */
 	struct nsi_network network;
 	struct nsi_resources resources;
 	bool readonly_fs;

@@ -23,6 +23,10 @@ int nsi_read_timezone(struct nsi_reader *r, const char *key, json_object *value)
 int nsi_read_labels(struct nsi_reader *r, const char *key, json_object *value);
 /* What they can only tell with the rest of the file read. */
 int nsi_check_process(struct nsi_reader *r);
+int nsi_read_uid_mappings(struct nsi_reader *r, const char *key, json_object *value);
+int nsi_read_gid_mappings(struct nsi_reader *r, const char *key, json_object *value);
+/* What they can only tell with the rest of the file read. */
+int nsi_check_mappings(struct nsi_reader *r);
 int nsi_read_devices(struct nsi_reader *r, const char *key, json_object *value);
 int nsi_read_mounts(struct nsi_reader *r, const char *key, json_object *value);
 

@@ -7,7 +7,8 @@ import subprocess
 import time
 import unittest
 
-from host import (ROOTS, RUN_DIR, SOURCE, SPEC, Terminal, container, exec_in, nothing_left, nsinit, run,
+import host
+from host import (ROOTS, RUN_DIR, SOURCE, SPEC, Terminal, container, exec_in, nothing_left, nsinit, policy, run, ssh,
                   supervisors, until, wait_nothing_left, wait_nspid, write)
 
 ROOT = f'{ROOTS}/exec'
@@ -412,6 +413,33 @@ class State(Exec):
             self.assertEqual(exec_in(ROOT, 'hostname', timeout=5).stdout, 'inside\n')
             self.start()
             self.assertEqual(exec_in(ROOT, 'hostname', timeout=5).stdout, 'inside\n')
+
+
+class Mappings(unittest.TestCase):
+    MAPS = {'uid_mappings': [{'container_id': 0, 'host_id': 300000, 'size': 10}, {'container_id': 1000, 'host_id': 400000, 'size': 1}],
+            'gid_mappings': [{'container_id': 0, 'host_id': 500000, 'size': 10}]}
+    SHOW = ('sh', '-c', 'cat /proc/self/uid_map /proc/self/gid_map; id -u; stat -c %u:%g /bin/busybox')
+
+    def setUp(self):
+        self.addCleanup(wait_nothing_left)
+
+    def test_given_ids(self):
+        spec = {**SPEC, 'namespaces': SPEC['namespaces'] + ['NEWUSER'], **self.MAPS}
+        root = container('mapped', spec)
+        expected = ['0', '300000', '10', '1000', '400000', '1', '0', '500000', '10', '0', '0:0']
+        self.assertEqual(exec_in(root, *self.SHOW).stdout.split(), expected)
+        front = subprocess.Popen(['nsinit', 'exec', '-C', root, '--', 'sleep', '1000'], stdin=subprocess.DEVNULL)
+        pid = wait_nspid(root)
+        self.assertEqual((os.stat(f'/proc/{pid}').st_uid, os.stat(f'/proc/{pid}').st_gid), (300000, 500000))
+        self.assertEqual(exec_in(root, *self.SHOW).stdout.split(), expected)
+        front.kill()
+        front.wait()
+
+    def test_a_login_is_refused(self):
+        container('alice', {**SPEC, 'namespaces': SPEC['namespaces'] + ['NEWUSER'], **self.MAPS})
+        policy([f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; }}'])
+        self.assertNotEqual(ssh('alice', 'true').returncode, 0)
+        self.assertIn('the ids of a login container are mapped by nsinit', host.log_text())
 
 
 class Network(Exec):
