@@ -432,7 +432,7 @@ class Mappings(unittest.TestCase):
         pid = wait_nspid(root)
         self.assertEqual((os.stat(f'/proc/{pid}').st_uid, os.stat(f'/proc/{pid}').st_gid), (300000, 500000))
         self.assertEqual(exec_in(root, *self.SHOW).stdout.split(), expected)
-        front.kill()
+        os.kill(pid, signal.SIGKILL)
         front.wait()
 
     def test_a_login_is_refused(self):
