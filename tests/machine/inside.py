@@ -187,9 +187,9 @@ class Limits(Case):
             return time.monotonic() - start
 
         self.session('bob', 'echo in; exec sleep 1000')
-        alone = statistics.median(seconds() for _ in range(5))
+        alone = min(seconds() for _ in range(5))  # of the tries, the one with the least of other things
         self.session('alice', 'echo in; for i in 1 2 3 4 5 6 7 8; do while :; do :; done & done; wait')
-        beside = statistics.median(seconds() for _ in range(5))
+        beside = min(seconds() for _ in range(5))
         print(f'# a loop in one container: {alone:.2f} s alone, {beside:.2f} s beside eight in another', flush=True)
         self.assertLess(beside, 2 * alone)
         self.assertGreater(int(re.search(r'nr_throttled (\d+)', self.value('cpu.stat')).group(1)), 0)
