@@ -104,7 +104,10 @@ static void put_process(json_object *object, const struct nsi_process_spec *p)
 	json_object *sysctl = json_object_new_object(), *labels = json_object_new_object();
 
 	put(object, "no_new_privs", truth(p->no_new_privs));
-	put(object, "seccomp", json_text(p->seccomp_off ? "off" : "default"));
+	put(object, "seccomp",
+		json_text(p->seccomp_off          ? "off"
+			  : p->seccomp_profile[0] ? p->seccomp_profile
+						  : "default"));
 	put(object, "rlimits", rlimits(&p->limits));
 	put(object, "oom_score_adj",
 		p->limits.oom_given ? json_object_new_int(p->limits.oom_score_adj) : NULL);

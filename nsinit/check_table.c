@@ -145,7 +145,11 @@ static void print_container(const struct check_container *c)
 	if (p->ambient)
 		print_capabilities("ambient:", p->ambient);
 	printf("no_new_privs: %s\n", p->no_new_privs ? "true" : "false");
-	printf("seccomp:      %s\n", p->seccomp_off ? "off" : "default");
+	print_pair("seccomp:",
+		p->seccomp_off          ? "off"
+		: p->seccomp_profile[0] ? p->seccomp_profile
+					: "default",
+		"", "");
 	print_pair("working_dir:", spec->working_dir, "", "");
 	printf("root:         %s\n", spec->readonly_fs ? "read-only" : "writable");
 	print_mounts(c);

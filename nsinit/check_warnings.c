@@ -2,6 +2,7 @@
 #include "../libcore/base/compat.h"
 #include "../libcore/parse/names.h"
 #include "check.h"
+#include "filter.h"
 #include "show.h"
 
 #include <stdarg.h>
@@ -172,6 +173,14 @@ static void judge_files(const struct check_container *c, struct check_warnings *
 			"nothing of /proc is read-only: /proc/sys, /proc/sysrq-trigger and others");
 }
 
+static void judge_profile(const struct check_container *c, struct check_warnings *w)
+{
+	struct nsi_error err = {0};
+
+	if (c->spec->process.seccomp_profile[0] && filter_make(c->spec, c->plan, &err) < 0)
+		check_warn_error(w, "seccomp-profile", "it could not be started with this profile", &err);
+}
+
 void check_judge_container(const struct check_container *c, struct check_warnings *w)
 {
 	judge_namespaces(c, w);
@@ -179,6 +188,7 @@ void check_judge_container(const struct check_container *c, struct check_warning
 	if (!c->plan->confine.seccomp)
 		check_warn(w, "seccomp-off", "remove \"seccomp\", or say \"default\"",
 			"no system call filter: all of the kernel is within its reach");
+	judge_profile(c, w);
 	judge_files(c, w);
 	if (!c->plan->confine.limits.n && !c->plan->resources.set)
 		check_warn(w, "no-limits", "add \"resources\", of memory and pids",

@@ -2,7 +2,6 @@
 
 #include "../libcore/act/devices.h"
 #include "../libcore/act/netlink.h"
-#include "../libcore/act/seccomp.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
@@ -10,6 +9,7 @@
 #include "../libcore/process/spawn.h"
 #include "../libcore/whole/control.h"
 #include "../libcore/whole/rootfs.h"
+#include "filter.h"
 #include "network.h"
 
 #include <dirent.h>
@@ -109,8 +109,8 @@ static int make_plan(struct container *c, int view, const struct nsi_spec *spec,
 		own_ids(&ids);
 		r = nsi_plan_rootless(c->plan, &ids, err);
 	}
-	if (r == 0 && c->plan->confine.seccomp)
-		r = nsi_seccomp_compile(c->plan->confine.capabilities, &c->plan->confine.filter, err);
+	if (r == 0)
+		r = filter_make(spec, c->plan, err);
 	free(image.passwd);
 	free(image.group);
 	free(image.hosts);

@@ -26,7 +26,7 @@ lint: all
 .SECONDARY:
 
 # make fuzz: explore with libFuzzer (clang), each target in turn, FUZZ_RUNS inputs. make replay: the corpus alone.
-FUZZ := spec policy accounts control
+FUZZ := spec policy accounts control profile
 FUZZ_RUNS ?= 1000000
 # libconfig itself leaks the piece of a string that a syntax error follows.
 FUZZ_FLAGS_policy := -detect_leaks=0

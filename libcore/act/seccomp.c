@@ -1,4 +1,5 @@
 #include "seccomp.h"
+#include "seccomp_filter.h"
 
 #include "../base/cleanup.h"
 #include "../base/compat.h"
@@ -35,7 +36,7 @@ static int add_sibling_architectures(scmp_filter_ctx filter)
 	return r == -EEXIST ? 0 : r;
 }
 
-static int deny_terminal_input(scmp_filter_ctx filter)
+int deny_terminal_input(scmp_filter_ctx filter)
 {
 	static const unsigned long denied[] = {TIOCSTI, TIOCLINUX};
 	int r = 0;
@@ -135,7 +136,7 @@ static bool is_allowed(const char *call, uint64_t capabilities)
 }
 
 /* For programs of the machine's word size; what is of another kind does not exist. */
-static int new_filter(uint32_t otherwise, scmp_filter_ctx *ret)
+int new_filter(uint32_t otherwise, scmp_filter_ctx *ret)
 {
 	scmp_filter_ctx filter = seccomp_init(otherwise);
 	int r = filter ? 0 : -ENOMEM;
@@ -150,7 +151,7 @@ static int new_filter(uint32_t otherwise, scmp_filter_ctx *ret)
 }
 
 /* The other word size, where it is in use; x32 is not. Rules from now on are for it, too. */
-static int add_word_size(scmp_filter_ctx filter)
+int add_word_size(scmp_filter_ctx filter)
 {
 	if (seccomp_arch_native() == SCMP_ARCH_X86_64)
 		return seccomp_arch_add(filter, SCMP_ARCH_X86);
@@ -237,7 +238,7 @@ static int arguments_filter(uint64_t capabilities, scmp_filter_ctx *ret)
 	return r;
 }
 
-static int export(scmp_filter_ctx filter, struct nsi_filter *to, int which)
+int export_filter(scmp_filter_ctx filter, struct nsi_filter *to, int which)
 {
 	cleanup_fd int fd = memfd_create("filter", MFD_CLOEXEC);
 	size_t used = 0;
@@ -259,15 +260,15 @@ static int export(scmp_filter_ctx filter, struct nsi_filter *to, int which)
 
 int nsi_seccomp_compile(uint64_t capabilities, struct nsi_filter *ret, struct nsi_error *err)
 {
-	int (*const make[NSI_FILTERS])(uint64_t, scmp_filter_ctx *) = {arguments_filter, calls_filter};
+	int (*const make[])(uint64_t, scmp_filter_ctx *) = {arguments_filter, calls_filter};
 	int r = 0;
 
-	for (int i = 0; r == 0 && i < NSI_FILTERS; i++) {
+	for (int i = 0; r == 0 && i < 2; i++) {
 		scmp_filter_ctx filter = NULL;
 
 		r = make[i](capabilities, &filter);
 		if (r == 0)
-			r = export(filter, ret, i);
+			r = export_filter(filter, ret, i);
 		seccomp_release(filter);
 	}
 	return r < 0 ? nsi_fail(err, -r, "making", "the system call filter", NULL) : 0;

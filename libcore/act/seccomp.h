@@ -3,6 +3,7 @@
 #define NSINIT_SECCOMP_H
 
 #include "../decide/plan.h"
+#include "../parse/seccomp_profile.h"
 
 /*
  * Refuse the ioctls that put input into a terminal as if it had been typed there: TIOCSTI, and TIOCLINUX's
@@ -17,5 +18,12 @@ int nsi_deny_terminal_input(struct nsi_error *err);
  * the calling process; nsi_confine() loads them.
  */
 int nsi_seccomp_compile(uint64_t capabilities, struct nsi_filter *ret, struct nsi_error *err);
+
+/*
+ * The same of a profile, for a container that keeps `capabilities`: a call that is newer than all that the
+ * profile names gives ENOSYS where others give an error. Terminals stay guarded, whatever it says.
+ */
+int nsi_seccomp_compile_profile(const struct nsi_profile *profile, uint64_t capabilities,
+	struct nsi_filter *ret, struct nsi_error *err);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include <linux/filter.h>
 
-enum { NSI_MAX_GROUPS = 32, NSI_FILTERS = 2, NSI_FILTER_MAX = 2048 };
+enum { NSI_MAX_GROUPS = 32, NSI_FILTERS = 3, NSI_FILTER_MAX = 2048 };
 
 /* System call filters: classic BPF programs, `n` instructions each, one behind the other in `code`. */
 struct nsi_filter {

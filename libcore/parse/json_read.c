@@ -58,6 +58,19 @@ static void enter(struct nsi_reader *r, const char *key, int index, char outer[s
 		snprintf(r->path + used, sizeof(r->path) - used, "%s[%d]", key, index);
 }
 
+void nsi_leave_entry(struct nsi_reader *r, char ret_inner[])
+{
+	char *last = strrchr(r->path, '/');
+
+	strcpy(ret_inner, r->path);
+	*(last ? last : r->path) = '\0';
+}
+
+void nsi_enter_entry(struct nsi_reader *r, const char inner[])
+{
+	strcpy(r->path, inner);
+}
+
 int nsi_read_object(struct nsi_reader *r, json_object *object, const char *key, const struct nsi_key *table)
 {
 	char outer[sizeof(r->path)];
@@ -80,6 +93,17 @@ int nsi_read_object(struct nsi_reader *r, json_object *object, const char *key, 
 		if (res < 0)
 			break;
 	}
+	strcpy(r->path, outer);
+	return res;
+}
+
+int nsi_read_entry(
+	struct nsi_reader *r, const char *key, int index, json_object *entry, const struct nsi_key *table)
+{
+	char outer[sizeof(r->path)];
+
+	enter(r, key, index, outer);
+	int res = nsi_read_object(r, entry, "", table);
 	strcpy(r->path, outer);
 	return res;
 }

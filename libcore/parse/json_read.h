@@ -6,6 +6,7 @@
 #define NSINIT_JSON_READ_H
 
 #include "json_text.h"
+#include "seccomp_profile.h"
 #include "spec.h"
 
 #include <json-c/json.h>
@@ -13,6 +14,7 @@
 struct nsi_reader {
 	const char *file, *text;
 	struct nsi_spec *spec;
+	struct nsi_profile *profile; /* of the two, what is read */
 	struct nsi_error *err;
 	char path[128]; /* of the object being read, for positions: see nsi_json_locate() */
 };
@@ -34,11 +36,27 @@ struct nsi_key {
 		res_;                                                                                        \
 	})
 
+/* The same at the entry of a list of objects that is being read, from where nsi_read_objects() calls. */
+#define nsi_complain_entry(r, key, index, hint, ...)                                                         \
+	({                                                                                                   \
+		char inner_[sizeof((r)->path)];                                                              \
+		nsi_leave_entry(r, inner_);                                                                  \
+		int failed_ = nsi_complain(r, key, index, hint, __VA_ARGS__);                                \
+		nsi_enter_entry(r, inner_);                                                                  \
+		failed_;                                                                                     \
+	})
+void nsi_leave_entry(struct nsi_reader *r, char ret_inner[]);
+void nsi_enter_entry(struct nsi_reader *r, const char inner[]);
+
 /* The text as a JSON object, which the caller releases. */
 int nsi_json_parse(const char *file, const char *text, size_t len, json_object **ret, struct nsi_error *err);
 
 /* Read every key of `object`, which stands at `path`, by the table; one that is not in it is an error. */
 int nsi_read_object(struct nsi_reader *r, json_object *object, const char *path, const struct nsi_key *table);
+
+/* The same of entry `index` of the list under `key`. */
+int nsi_read_entry(
+	struct nsi_reader *r, const char *key, int index, json_object *entry, const struct nsi_key *table);
 
 /* Call `one` for each string of a list. */
 int nsi_read_strings(struct nsi_reader *r, const char *key, json_object *list,

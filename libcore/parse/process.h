@@ -40,9 +40,10 @@ struct nsi_process_spec {
 	struct nsi_limits limits;
 	bool no_new_privs;
 	bool seccomp_off;
-	uint64_t ambient;    /* capabilities, for users other than root */
-	char domainname[65]; /* "": none */
-	char timezone[64];   /* below /usr/share/zoneinfo; "": the image's */
+	char seccomp_profile[256]; /* its path on the host; "": the default filter */
+	uint64_t ambient;          /* capabilities, for users other than root */
+	char domainname[65];       /* "": none */
+	char timezone[64];         /* below /usr/share/zoneinfo; "": the image's */
 	int n_sysctls, n_labels;
 	struct nsi_sysctl sysctls[NSI_MAX_SYSCTLS];
 	struct nsi_path_list masked, readonly;

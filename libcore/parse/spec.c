@@ -95,7 +95,7 @@ static const struct nsi_key top_keys[] = {
 	{"working_dir", json_type_string, "a string", read_working_dir},
 	{"rlimits", json_type_array, "a list of objects", nsi_read_rlimits},
 	{"no_new_privs", json_type_boolean, "true or false", nsi_read_no_new_privs},
-	{"seccomp", json_type_string, "\"default\" or \"off\"", nsi_read_seccomp},
+	{"seccomp", json_type_string, "\"default\", \"off\" or a path", nsi_read_seccomp},
 	{"oom_score_adj", json_type_int, "a whole number", nsi_read_oom_score_adj},
 	{"sysctl", json_type_object, "an object", nsi_read_sysctl},
 	{"domainname", json_type_string, "a string", nsi_read_domainname},

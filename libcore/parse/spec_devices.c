@@ -85,7 +85,7 @@ static int read_device(struct nsi_reader *r, int index, json_object *entry)
 	if (json_object_is_type(entry, json_type_string))
 		res = read_path(r, "devices", index, json_object_get_string(entry), d->path);
 	else if (json_object_is_type(entry, json_type_object))
-		res = nsi_read_object(r, entry, "", device_keys);
+		res = nsi_read_entry(r, "devices", index, entry, device_keys);
 	else
 		return nsi_complain(r, "devices", index, NULL,
 			"entry %d of \"devices\" must be a string or an object", index + 1);

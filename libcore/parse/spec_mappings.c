@@ -47,17 +47,17 @@ static int add_mapping(struct nsi_reader *r, const char *list, int index, json_o
 
 	for (int i = 0; i < 3; i++)
 		if (!json_object_object_get_ex(entry, mapping_keys[i].name, &found[i]))
-			return nsi_complain(
+			return nsi_complain_entry(
 				r, list, index, NULL, "the mapping lacks \"%s\"", mapping_keys[i].name);
 	const struct nsi_idmap one = {.inside = (uint32_t)json_object_get_int64(found[0]),
 		.outside = (uint32_t)json_object_get_int64(found[1]),
 		.count = (uint32_t)json_object_get_int64(found[2])};
 	if ((int64_t)one.inside + one.count - 1 > last_id || (int64_t)one.outside + one.count - 1 > last_id)
-		return nsi_complain(r, list, index, NULL, "the mapping goes beyond the id 4294967294");
+		return nsi_complain_entry(r, list, index, NULL, "the mapping goes beyond the id 4294967294");
 	for (int i = 0; i < *n; i++)
 		if (overlap(map[i].inside, map[i].count, one.inside, one.count) ||
 			overlap(map[i].outside, map[i].count, one.outside, one.count))
-			return nsi_complain(
+			return nsi_complain_entry(
 				r, list, index, NULL, "the mapping has ids in common with entry %d", i + 1);
 	map[(*n)++] = one;
 	return 0;

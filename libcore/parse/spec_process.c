@@ -244,16 +244,6 @@ int nsi_read_no_new_privs(struct nsi_reader *r, const char *key, json_object *va
 	return 0;
 }
 
-int nsi_read_seccomp(struct nsi_reader *r, const char *key, json_object *value)
-{
-	const char *text = json_object_get_string(value);
-
-	r->spec->process.seccomp_off = strcmp(text, "off") == 0;
-	if (!r->spec->process.seccomp_off && strcmp(text, "default") != 0)
-		return nsi_complain(r, key, -1, NULL, "\"seccomp\" must be \"default\" or \"off\"");
-	return 0;
-}
-
 int nsi_read_oom_score_adj(struct nsi_reader *r, const char *key, json_object *value)
 {
 	int64_t number = json_object_get_int64(value);

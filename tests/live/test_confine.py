@@ -5,84 +5,18 @@ import signal
 import subprocess
 import unittest
 
+import confined
+from confined import LOGIN, ROOT, SHELL, WAYS
 from host import (PORT, ROOTS, SPEC, SSH_OPTIONS, container, exec_in, nsinit, policy, run, ssh, wait_nothing_left,
                   wait_nspid, write)
 
-ROOT, LOGIN = f'{ROOTS}/confine', f'{ROOTS}/alice'
-SHELL = '/usr/bin/nsinit-shell'
-WAYS = ('spawn', 'join', 'ssh', 'su', 'shell')
 BASE = ['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP', 'SETPCAP',
         'NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE']
 DENIED = ['unshare', 'clone', 'mount', 'keyctl', 'bpf', 'kexec_load', 'init_module', 'io_uring_setup',
           'open_by_handle_at', 'tiocsti', 'tiocsti-64', 'tioclinux', 'alg']
 
 
-class Confine(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        run(['gcc', '-D_GNU_SOURCE', '-static', '-o', '/tmp/probe', 'tests/live/probe.c'])
-        with open('/etc/pam.d/su') as f:
-            cls.su = f.read()
-        write('/etc/pam.d/su', 'auth sufficient pam_rootok.so\naccount required pam_unix.so\n'
-                               'session required pam_unix.so\nsession required pam_nsinit.so\n')
-        policy(['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOTS}/%u"; }}'])
-
-    @classmethod
-    def tearDownClass(cls):
-        write('/etc/pam.d/su', cls.su)
-
-    def setUp(self):
-        self.addCleanup(wait_nothing_left)
-
-    def make(self, **keys):
-        for name in ('confine', 'alice'):
-            root = container(name, dict(SPEC, **keys))
-            run(['cp', '/tmp/probe', f'{root}/bin/probe'])
-
-    def hold(self, command, root):
-        """Keep the container alive until the test ends."""
-        process = subprocess.Popen([*command, 'sh', '-c', '"echo ready; sleep 1000"' if command[0] == 'ssh' else
-                                    'echo ready; sleep 1000'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-        self.assertEqual(process.stdout.readline(), 'ready\n')
-        pid = wait_nspid(root)
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait, 10)
-        self.addCleanup(lambda: process.poll() is None and os.kill(pid, signal.SIGKILL))
-
-    def spawn_and_join(self):
-        yield 'spawn'
-        self.hold(['nsinit', 'exec', '-C', ROOT], ROOT)
-        yield 'join'
-
-    def everywhere(self, command, **keys):
-        """What a shell command prints, by the way in which its process came inside."""
-        self.make(**keys)
-        shown = {'spawn': exec_in(ROOT, 'sh', '-c', f'{command}; true')}
-        self.hold(['nsinit', 'exec', '-C', ROOT], ROOT)
-        shown['join'] = exec_in(ROOT, 'sh', '-c', f'{command}; true')
-        shown['ssh'] = ssh('alice', command)
-        self.hold(['ssh', *SSH_OPTIONS, '-p', str(PORT), 'alice@127.0.0.1'], LOGIN)
-        shown['su'] = run(['su', 'alice', '-c', command], check=False, stdin=subprocess.DEVNULL)
-        shown['shell'] = run(['setpriv', '--reuid=alice', '--regid=alice', '--clear-groups', SHELL, '-c', command],
-                             check=False, stdin=subprocess.DEVNULL)
-        self.assertEqual(tuple(shown), WAYS)
-        return {way: done.stdout for way, done in shown.items()}
-
-    def expect(self, command, expected, **keys):
-        for way, text in self.everywhere(command, **keys).items():
-            with self.subTest(way=way):
-                for line in expected.splitlines():
-                    self.assertIn(line + '\n', text)
-
-    def fails(self, text, **keys):
-        self.make(**keys)
-        done = exec_in(ROOT, 'true')
-        self.assertEqual(done.returncode, 125)
-        self.assertIn(text, done.stderr)
-        self.assertNotEqual(ssh('alice', 'true').returncode, 0)
-
-
-class Filter(Confine):
+class Filter(confined.Confine):
     def test_default(self):
         expected = ''.join(f'{name} EPERM\n' for name in DENIED) + 'clone3 ENOSYS\nnewer ENOSYS\nsocket ok\n'
         self.expect('probe; grep Seccomp: /proc/self/status', expected + 'Seccomp:\t2\n')
@@ -126,7 +60,7 @@ class Filter(Confine):
             self.expect('grep NoNewPrivs: /proc/self/status', f'NoNewPrivs:\t{wanted:d}\n', no_new_privs=wanted)
 
 
-class Limits(Confine):
+class Limits(confined.Confine):
     def test_rlimits(self):
         limits = [{'type': 'RLIMIT_NOFILE', 'soft': 100, 'hard': 200}, {'type': 'CORE', 'soft': 0, 'hard': 0},
                   {'type': 'MEMLOCK', 'soft': 65536, 'hard': 131072}, {'type': 'CPU', 'soft': 77, 'hard': 'unlimited'}]
@@ -163,7 +97,7 @@ class Limits(Confine):
         self.expect('cat /proc/self/oom_score_adj', '321\n', oom_score_adj=321)
 
 
-class Kernel(Confine):
+class Kernel(confined.Confine):
     def test_sysctl(self):
         settings = {'net.ipv4.ip_forward': 1, 'net/ipv4/conf/lo/rp_filter': '2', 'kernel.msgmax': '12345',
                     'kernel.sem': '250 32000 100 200', 'kernel.shmmni': 77, 'fs.mqueue.msg_max': 11}
@@ -218,7 +152,7 @@ class Kernel(Confine):
         self.fails('No such file or directory', timezone='No/Where')
 
 
-class User(Confine):
+class User(confined.Confine):
     STATUS = 'grep -E "^(Cap(Amb|Eff|Prm|Inh)|Groups)" /proc/self/status'
 
     def test_ambient_capabilities_are_for_other_users_than_root(self):
@@ -251,7 +185,7 @@ class User(Confine):
             self.assertIn('resolving group none', nsinit('exec', '-C', ROOT, '-u', 'guest:guest,none', 'true').stderr)
 
 
-class Check(Confine):
+class Check(confined.Confine):
     def test_prints_what_would_take_effect(self):
         self.make(seccomp='off', no_new_privs=True, oom_score_adj=-5, domainname='d.org', timezone='Asia/Tokyo',
                   rlimits=[{'type': 'CPU', 'soft': 1, 'hard': 'unlimited'}], sysctl={'kernel.msgmax': 5},
@@ -266,6 +200,3 @@ class Check(Confine):
             self.assertIn(line + '\n', done.stdout)
         self.make()
         self.assertIn('seccomp:      default\n', nsinit('check', ROOT).stdout)
-
-
-del Confine
