@@ -3,14 +3,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -133,6 +136,38 @@ static void overwrite(char **args)
 	}
 }
 
+/* abstract NAME: who answers at a socket without a file */
+static void abstract(char **args)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	char text[64] = "";
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	strncpy(to.sun_path + 1, args[0], sizeof(to.sun_path) - 2);
+	if (connect(fd, (struct sockaddr *)&to,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + strlen(args[0]))) == 0 &&
+		read(fd, text, sizeof(text) - 1) > 0)
+		puts(text);
+}
+
+/* open PATH...: those that can be opened to be written; nothing is */
+static void openable(char **args)
+{
+	for (; *args; args++)
+		if (open(*args, O_WRONLY) >= 0)
+			puts(*args);
+}
+
+/* read PATH...: those of which a byte can be read */
+static void readable(char **args)
+{
+	char byte;
+
+	for (; *args; args++)
+		if (read(open(*args, O_RDONLY), &byte, 1) == 1)
+			puts(*args);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -140,7 +175,7 @@ int main(int argc, char **argv)
 		void (*run)(char **args);
 	} all[] = {{"caps", caps}, {"handle", handle}, {"lock", lock}, {"chroot", climb},
 		{"stdin", standard_input}, {"descriptors", descriptors}, {"type", type}, {"key", key},
-		{"overwrite", overwrite}};
+		{"overwrite", overwrite}, {"abstract", abstract}, {"open", openable}, {"read", readable}};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(all) / sizeof(all[0]); i++)
 		if (strcmp(argv[1], all[i].name) == 0) {

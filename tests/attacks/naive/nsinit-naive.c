@@ -30,6 +30,7 @@
 
 enum {
 	CHROOT,
+	DEV,
 	FOLLOW_LINKS,
 	FULL_ENV,
 	KEEP_CAPS,
@@ -41,12 +42,14 @@ enum {
 	ONE_BY_ONE,
 	ORPHAN,
 	PTRACEABLE,
+	SHARED,
 	TRUST_PROC,
+	WRITABLE_PROC,
 	SWITCHES
 };
-static const char *const names[] = {"--chroot", "--follow-links", "--full-env", "--keep-caps", "--keep-fds",
-	"--keep-groups", "--keep-keys", "--lock", "--nss", "--one-by-one", "--orphan", "--ptraceable",
-	"--trust-proc"};
+static const char *const names[] = {"--chroot", "--dev", "--follow-links", "--full-env", "--keep-caps",
+	"--keep-fds", "--keep-groups", "--keep-keys", "--lock", "--nss", "--one-by-one", "--orphan",
+	"--ptraceable", "--shared", "--trust-proc", "--writable-proc"};
 static int on[SWITCHES];
 static const char *user, *dir;
 static unsigned long long kept = 0xa80425fb; /* the 14 capabilities of container engines */
@@ -168,14 +171,48 @@ static pid_t join(int pid, char **command)
 	return child;
 }
 
+static void make_dir(const char *name)
+{
+	struct stat st;
+
+	mkdir(name, 0755);
+	if (!on[FOLLOW_LINKS] && (lstat(name, &st) < 0 || !S_ISDIR(st.st_mode)))
+		errx(125, "%s: no directory", name);
+}
+
+static void write_hostname(void)
+{
+	int fd = open(
+		"etc/hostname", O_WRONLY | O_CREAT | O_TRUNC | (on[FOLLOW_LINKS] ? 0 : O_NOFOLLOW), 0644);
+
+	if (fd >= 0)
+		dprintf(fd, "inside\n");
+	close(fd);
+}
+
+static void make_read_only(const char *path)
+{
+	mount(path, path, NULL, MS_BIND, NULL);
+	mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL);
+}
+
 static void mount_all(const char *root)
 {
-	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	if (!on[SHARED])
+		mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
 	if (mount(root, root, NULL, MS_BIND | MS_REC, NULL) < 0 || chdir(root) < 0)
 		err(125, "%s", root);
-	mkdir("proc", 0755);
-	mkdir("dev", 0755);
+	if (!on[DEV])
+		mount(NULL, root, NULL, MS_REMOUNT | MS_BIND | MS_NODEV, NULL);
+	make_dir("proc");
+	make_dir("dev");
+	make_dir("etc");
+	write_hostname();
 	mount("proc", "proc", "proc", 0, NULL);
+	if (!on[WRITABLE_PROC]) {
+		make_read_only("proc/sys");
+		make_read_only("proc/sysrq-trigger");
+	}
 	mount("tmpfs", "dev", "tmpfs", 0, NULL);
 	umask(0);
 	mknod("dev/null", S_IFCHR | 0666, makedev(1, 3));
