@@ -128,9 +128,10 @@ class Spawning(Attack):
         """A set-uid file of root's, made inside, that another user of the host runs outside."""
         def bring_in(command):
             root = container('alice')
+            run(['cp', '/usr/bin/id', f'{root}/bin/id'])
             os.chmod(ROOTS, 0o755)
             self.addCleanup(os.chmod, ROOTS, 0o700)
-            command(root, 'sh', '-c', 'cp /bin/busybox /bin/id; chmod 4755 /bin/id')
+            command(root, 'sh', '-c', 'chmod 4755 /bin/id')
             return run(['setpriv', '--reuid=bob', '--clear-groups', f'{root}/bin/id', '-u'], check=False).stdout == '0\n'
         naive = Naive()
         self.assertTrue(bring_in(lambda root, *command: self.use(naive, root, *command)))
