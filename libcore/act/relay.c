@@ -17,6 +17,9 @@
  */
 enum { INPUT, OUTPUT, ERROR, CHANNELS, CHUNK = 4096 };
 
+/* At the end: how long our output may take nothing, and the most that a pipe can hold, pipe(7). */
+enum { DRAIN_MS = 5000, DRAIN_BYTES = 1024 * 1024 };
+
 struct channel {
 	struct relay *relay;
 	int from, to; /* -1: closed */
@@ -277,22 +280,32 @@ void relay_terminal(struct relay *relay, int master)
 	open_channel(relay, OUTPUT, master, relay->out);
 }
 
+/* Who shares our output may have made it non-blocking; one that takes nothing any more is given up. */
+static bool flush_all(struct channel *c)
+{
+	struct pollfd to = {.fd = c->to, .events = POLLOUT};
+
+	while (flush(c) && c->len > 0)
+		if (poll(&to, 1, DRAIN_MS) <= 0)
+			return false;
+	return c->len == 0;
+}
+
+/* What the command wrote last. A process that it left behind may hold the other end open, and go on writing.
+ */
+static void drain(struct channel *c)
+{
+	for (size_t n = 0; c->to >= 0 && flush_all(c) && n < DRAIN_BYTES; n += c->len)
+		if (c->from < 0 || !fill(c) || c->len == 0)
+			return;
+}
+
 void relay_finish(struct relay *relay)
 {
 	if (!relay)
 		return;
-	for (int i = OUTPUT; i < CHANNELS; i++) {
-		struct channel *c = &relay->channels[i];
-
-		/* What the command wrote last. A process that it left behind may hold the other end open. */
-		if (c->to >= 0 && !flush(c))
-			continue;
-		while (c->from >= 0 && c->to >= 0) {
-			c->len = 0;
-			if (!fill(c) || c->len == 0 || !flush(c))
-				break;
-		}
-	}
+	for (int i = OUTPUT; i < CHANNELS; i++)
+		drain(&relay->channels[i]);
 	if (relay->raw && !in_background(relay))
 		tcsetattr(relay->in, TCSADRAIN, &relay->saved);
 	if (relay->master >= 0)

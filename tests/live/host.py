@@ -312,15 +312,15 @@ class Terminal:
             pass
 
     def finish(self):
-        """Its exit status."""
+        """Its exit status, and in `text` all that it has shown."""
         end = time.monotonic() + 10
         while time.monotonic() < end:
-            if select.select([self.fd], [], [], 0.02)[0]:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            while select.select([self.fd], [], [], 0.02)[0]:
                 try:
                     self.text += os.read(self.fd, 65536).decode(errors='replace')
-                except OSError:
-                    pass
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
+                except OSError:  # nobody has it open any more
+                    break
             if pid:
                 os.close(self.fd)
                 return os.waitstatus_to_exitcode(status)

@@ -247,6 +247,22 @@ class Streams(Exec):
             self.assertEqual(t.finish(), 0)
             self.assertRegex(t.text, r'\b3000\r\n$')
 
+    def test_output_that_somebody_made_non_blocking(self):
+        ours, theirs = os.openpty()
+        os.set_blocking(theirs, False)
+        front = subprocess.Popen(['nsinit', 'exec', '-C', ROOT, '-t', '--', 'seq', '3500'], stdin=theirs, stdout=theirs)
+        os.close(theirs)
+        time.sleep(1)  # the command has ended, and what it wrote fills the terminal
+        text = b''
+        try:
+            while data := os.read(ours, 65536):
+                text += data
+        except OSError:  # the terminal has ended
+            pass
+        os.close(ours)
+        self.assertEqual(front.wait(10), 0)
+        self.assertEqual(text.split(), [b'%d' % n for n in range(1, 3501)])
+
     def test_no_terminal_when_asked(self):
         t = Terminal(['nsinit', 'exec', '-C', ROOT, '-T', 'sh', '-c', 'tty; readlink /proc/self/fd/1'])
         self.addCleanup(exec_in, ROOT, 'true')  # sweeps what the next line may leave
