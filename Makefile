@@ -12,6 +12,7 @@ BINDIR     ?= $(PREFIX)/bin
 SBINDIR    ?= $(PREFIX)/sbin
 LIBEXECDIR ?= $(PREFIX)/libexec/nsinit
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 MANDIR     ?= $(PREFIX)/share/man
 MULTIARCH  := $(shell $(CC) -print-multiarch 2>/dev/null)
 PAMDIR     ?= /lib/$(MULTIARCH)/security
@@ -101,6 +102,7 @@ install: all
 	install -d -m 0755 $(DESTDIR)$(PREFIX)/share/doc/nsinit
 	sed 's|/usr/sbin/nsinitd|$(SBINDIR)/nsinitd|' etc/systemd/nsinitd.service >$(DESTDIR)$(UNITDIR)/nsinitd.service
 	sed 's|/usr/bin/nsinit-shell|$(BINDIR)/nsinit-shell|' etc/sshd_config.d/nsinit.conf >$(DESTDIR)$(PREFIX)/share/doc/nsinit/sshd.conf
+	install -D -m 0644 etc/tmpfiles.d/nsinit.conf $(DESTDIR)$(TMPFILESDIR)/nsinit.conf
 	install -D -m 0644 etc/nsinit.conf.example $(DESTDIR)$(PREFIX)/share/doc/nsinit/nsinit.conf.example
 	install -D -m 0644 etc/container.json $(DESTDIR)$(PREFIX)/share/doc/nsinit/container.json
 	install -D -m 0644 etc/container.schema.json $(DESTDIR)$(PREFIX)/share/nsinit/container.schema.json
