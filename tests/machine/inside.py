@@ -117,7 +117,7 @@ class Host(Case):
         client = self.session('alice', 'echo in; hostname; cat /proc/1/comm; read x')
         self.assertEqual(client.stdout.readline() + client.stdout.readline(), 'inside\nnsinit-init\n')
         self.assertIn(' alice ', run('loginctl list-sessions').stdout)
-        scopes = [self.group_of(pid) for pid in run('pgrep -f "^sshd: alice"').stdout.split()]
+        scopes = [self.group_of(pid) for pid in run('pgrep -f "^sshd(-session)?: alice"').stdout.split()]
         self.assertTrue(any(re.search(r'/session-\w+\.scope$', s) for s in scopes), scopes)
         self.assertIn(self.group(), scopes)
         client.communicate('\n', timeout=SLOW)
@@ -127,7 +127,7 @@ class Host(Case):
         self.logged(r'nsinit\[\d+\]: container=\S+ pid=\d+ user=alice rootfs=/srv/nsinit/alice started')
         self.logged(r'nsinit\[\d+\]: container=\S+ cgroup=/sys/fs/cgroup/nsinit/\S+ memory.max=64M ')
         self.logged(r'nsinit\[\d+\]: container=\S+ rootfs=\S+ ended: no session is left')
-        self.assertIn('user=alice', journal('-t', 'sshd', '--since', self.since))
+        self.assertIn('user=alice', journal('-t', 'sshd', '-t', 'sshd-session', '--since', self.since))
 
     def test_a_container_outlives_logind_s_session(self):
         self.rules('lifetime = 3600;')
