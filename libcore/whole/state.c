@@ -6,6 +6,7 @@
 #include "../base/io.h"
 #include "../base/str.h"
 #include "../parse/policy.h"
+#include "../parse/proc.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -126,7 +127,7 @@ void nsi_lock_remove(const char *id)
 uint64_t nsi_start_time(pid_t pid)
 {
 	char path[40], text[1024];
-	unsigned long long start = 0;
+	uint64_t start;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -134,13 +135,7 @@ uint64_t nsi_start_time(pid_t pid)
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	/* The name, field 2, may contain anything; the last ')' ends it. */
-	const char *at = strrchr(text, ')');
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	if (!at || sscanf(at, " %llu", &start) != 1)
-		return 0;
-	return start;
+	return nsi_stat_start_time(text, &start) ? start : 0;
 }
 
 int nsi_open_process(pid_t pid, uint64_t start)
