@@ -1,5 +1,6 @@
 /* In the container: the user's real shell. */
 #include "../libcore/base/cleanup.h"
+#include "../libcore/base/str.h"
 #include "../libcore/process/forward.h"
 #include "../libcore/process/join.h"
 #include "shell.h"
@@ -133,7 +134,7 @@ static int run_shell(bool login, char **argv, char **env)
 	int code = ENOENT;
 
 	if (read_note(note) < 0)
-		strcpy(note, "/bin/sh");
+		nsi_copy_array(note, "/bin/sh");
 	for (char *shell = strtok_r(note, "\n", &save); shell; shell = strtok_r(NULL, "\n", &save)) {
 		char *change[] = {variable, NULL};
 		const char *base = strrchr(shell, '/');
@@ -149,7 +150,7 @@ static int run_shell(bool login, char **argv, char **env)
 		if (code != ENOENT && code != ENOTDIR)
 			break;
 	}
-	fprintf(stderr, "nsinit-shell: %s: %s\n", last ? last : "shell", strerror(code));
+	fprintf(stderr, "nsinit-shell: %s: %s\n", last ? last : "shell", strerrordesc_np(code));
 	return code == ENOENT || code == ENOTDIR ? NSI_EXIT_NOT_FOUND : NSI_EXIT_NOT_EXECUTABLE;
 }
 

@@ -4,6 +4,7 @@
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
+#include "../libcore/base/str.h"
 #include "../libcore/process/forward.h"
 #include "../libcore/process/join.h"
 #include "../libcore/whole/control.h"
@@ -125,10 +126,9 @@ static char **merge_environment(char *const *base, const struct options *o)
 static int apply_options(
 	const struct options *o, int rootfd, struct nsi_confinement *confine, struct nsi_error *err)
 {
-	if (o->workdir && (o->workdir[0] != '/' || strlen(o->workdir) >= sizeof(confine->working_dir)))
+	if (o->workdir && (o->workdir[0] != '/' ||
+				  !nsi_copy(confine->working_dir, sizeof(confine->working_dir), o->workdir)))
 		return nsi_failf(err, EINVAL, "using -w", o->workdir, NULL, "not an absolute path");
-	if (o->workdir)
-		strcpy(confine->working_dir, o->workdir);
 	if (!o->user)
 		return 0;
 	struct nsi_image image = {0};

@@ -135,7 +135,7 @@ static int missing(struct nsi_cgroup *c, enum nsi_limit limit, bool best_effort,
 		"boot with cgroup v2 and this controller, take the limit out, or set resources = "
 		"\"best-effort\" in the rule",
 		"the %s controller of cgroup v2 is not to be had in %s (%s)", nsi_limit_controller(limit),
-		where, strerror(code));
+		where, strerrordesc_np(code));
 	return nsi_error_reason(err, "resources");
 }
 
