@@ -7,6 +7,35 @@
 
 #include <sys/wait.h>
 
+/* STARTED comes from the middle process and READY from the new one: in either order. */
+int nsi_process_ready(struct nsi_process *p, struct nsi_error *err)
+{
+	bool started = false, ready = false;
+
+	while (!started || !ready) {
+		struct nsi_sync_record record;
+		int fds[NSI_MAX_FDS];
+		int r = nsi_sync_expect(
+			p->sync, started ? NSI_SYNC_READY : NSI_SYNC_STARTED, &record, fds, err);
+
+		if (r == -EPROTO && record.kind == NSI_SYNC_READY && !ready) {
+			ready = true;
+			continue;
+		}
+		if (r < 0)
+			return r;
+		if (record.kind == NSI_SYNC_READY) {
+			ready = true;
+		} else {
+			started = true;
+			p->pid = record.pid;
+			p->pidfd = fds[0];
+			p->pty = fds[1];
+		}
+	}
+	return 0;
+}
+
 int nsi_process_go(struct nsi_process *p, struct nsi_error *err)
 {
 	struct nsi_sync_record record;

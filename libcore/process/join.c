@@ -54,35 +54,6 @@ _Noreturn static void middle(
 	_exit(0);
 }
 
-/* STARTED comes from the middle process and READY from the new one: in either order. */
-static int wait_ready(struct nsi_process *p, struct nsi_error *err)
-{
-	bool started = false, ready = false;
-
-	while (!started || !ready) {
-		struct nsi_sync_record record;
-		int fds[NSI_MAX_FDS];
-		int r = nsi_sync_expect(
-			p->sync, started ? NSI_SYNC_READY : NSI_SYNC_STARTED, &record, fds, err);
-
-		if (r == -EPROTO && record.kind == NSI_SYNC_READY && !ready) {
-			ready = true;
-			continue;
-		}
-		if (r < 0)
-			return r;
-		if (record.kind == NSI_SYNC_READY) {
-			ready = true;
-		} else {
-			started = true;
-			p->pid = record.pid;
-			p->pidfd = fds[0];
-			p->pty = fds[1];
-		}
-	}
-	return 0;
-}
-
 int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const struct nsi_exec *exec,
 	struct nsi_process *ret, struct nsi_error *err)
 {
@@ -106,7 +77,7 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 			errno == EAGAIN && exec->cgroup > 0 ? "the container's pids.max may be reached"
 							    : NULL);
 	} else {
-		r = wait_ready(&p, err);
+		r = nsi_process_ready(&p, err);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}

@@ -64,6 +64,18 @@ int nsi_control_ask(int sock, const struct nsi_question *question, struct nsi_re
 	return nsi_control_answer(sock, ANSWER_DEADLINE_MS, ret, fds, err);
 }
 
+char **nsi_reply_environment(struct nsi_reply *reply)
+{
+	char **list = calloc(NSI_SPEC_MAX_ENV + 1, sizeof(char *));
+	size_t at = 0;
+
+	for (size_t i = 0; list && i < NSI_SPEC_MAX_ENV && at < reply->env_len; i++) {
+		list[i] = reply->env + at;
+		at += strnlen(reply->env + at, reply->env_len - at) + 1;
+	}
+	return list;
+}
+
 static int address(const char *id, struct sockaddr_un *a)
 {
 	memset(a, 0, sizeof(*a));

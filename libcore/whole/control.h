@@ -63,6 +63,10 @@ int nsi_control_ask(
 /* Receive such an answer where connecting is the question. */
 int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err);
 
+/* The environment that an answer carries: a NULL-terminated list, the caller's to free, of strings that lie
+ * in the answer. NULL: no memory. */
+char **nsi_reply_environment(struct nsi_reply *reply);
+
 /* Whether result `r` of connecting or asking says that no supervisor answers (and not that it refused). */
 bool nsi_supervisor_gone(int r);
 

@@ -187,9 +187,20 @@ int nsi_state_write(const char *id, struct nsi_state *state, struct nsi_error *e
 	return 0;
 }
 
+bool nsi_state_accept(struct nsi_state *state, size_t size, const char boot_id[NSI_BOOT_ID_SIZE])
+{
+	if (size != sizeof(*state) || state->magic != NSI_STATE_MAGIC || state->size != sizeof(*state) ||
+		memcmp(state->boot_id, boot_id, NSI_BOOT_ID_SIZE) != 0)
+		return false;
+	state->rootfs[sizeof(state->rootfs) - 1] = '\0';
+	state->user[sizeof(state->user) - 1] = '\0';
+	state->cgroup[sizeof(state->cgroup) - 1] = '\0';
+	return true;
+}
+
 int nsi_state_read(const char *id, struct nsi_state *ret, struct nsi_error *err)
 {
-	char path[PATH_MAX], current[40];
+	char path[PATH_MAX], current[NSI_BOOT_ID_SIZE];
 	struct nsi_state state;
 
 	state_path(path, id, "state");
@@ -198,12 +209,8 @@ int nsi_state_read(const char *id, struct nsi_state *ret, struct nsi_error *err)
 		return nsi_fail(err, errno, "opening", path, NULL);
 	ssize_t n = read(fd, &state, sizeof(state));
 	nsi_boot_id(current);
-	if (n != (ssize_t)sizeof(state) || state.magic != NSI_STATE_MAGIC || state.size != sizeof(state) ||
-		memcmp(state.boot_id, current, sizeof(current)) != 0)
+	if (n < 0 || !nsi_state_accept(&state, (size_t)n, current))
 		return nsi_failf(err, ENOENT, "reading", path, NULL, "left by another boot or version");
-	state.rootfs[sizeof(state.rootfs) - 1] = '\0';
-	state.user[sizeof(state.user) - 1] = '\0';
-	state.cgroup[sizeof(state.cgroup) - 1] = '\0';
 	*ret = state;
 	return 0;
 }
