@@ -36,7 +36,6 @@ enum nsi_sync {
 
 struct nsi_sync_record {
 	enum nsi_sync kind;
-	pid_t pid;            /* STARTED */
 	struct nsi_error err; /* ERROR */
 };
 
