@@ -56,7 +56,7 @@ enum nsi_reply_fd { NSI_FD_PID1, NSI_FD_DEVPTS, NSI_FD_TERMINALS, NSI_REPLY_FDS 
 
 #define NSI_REPLY_HEAD offsetof(struct nsi_reply, env)
 
-/* Ask; the answer is in *ret (NSI_REPLY_FDS descriptors in fds). */
+/* Ask; the answer is in *ret (NSI_REPLY_FDS descriptors in fds; on failure none is left open). */
 int nsi_control_ask(
 	int sock, const struct nsi_question *q, struct nsi_reply *ret, int fds[], struct nsi_error *err);
 
