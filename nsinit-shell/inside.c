@@ -1,5 +1,7 @@
 /* In the container: the user's real shell. */
 #include "../libcore/base/cleanup.h"
+#include "../libcore/base/str.h"
+#include "../libcore/parse/login_shell.h"
 #include "../libcore/process/forward.h"
 #include "../libcore/process/join.h"
 #include "shell.h"
@@ -51,26 +53,6 @@ static int with_own_terminal(char **argv, char **env, struct nsi_error *err)
 }
 
 /* ------------------------------------------------------------------ what to run */
-
-/*
- * The words of a request for an sftp server, as sshd_config(5)'s Subsystem has it: "internal-sftp" or a path
- * of the host's, with plain options. Everything else is the shell's business.
- */
-static bool is_sftp(char *command, char *words[MAX_WORDS])
-{
-	char *save = NULL;
-	size_t len = strlen(command), n = 0;
-
-	if (strspn(command, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.,=+- ") != len)
-		return false;
-	for (char *w = strtok_r(command, " ", &save); w && n < MAX_WORDS - 1; w = strtok_r(NULL, " ", &save))
-		words[n++] = w;
-	words[n] = NULL;
-	if (n == 0)
-		return false;
-	const char *base = strrchr(words[0], '/');
-	return strcmp(words[0], "internal-sftp") == 0 || (base && strcmp(base, "/sftp-server") == 0);
-}
 
 static int run_sftp(char **words, char **env)
 {
@@ -129,27 +111,27 @@ static int read_note(char text[2 * PATH_MAX])
 static int run_shell(bool login, char **argv, char **env)
 {
 	static char *no_env[] = {NULL};
-	char note[2 * PATH_MAX], name[PATH_MAX + 2], variable[PATH_MAX + 8], *save = NULL, *last = NULL;
+	char note[2 * PATH_MAX], shell[PATH_MAX] = "shell", name[PATH_MAX + 2], variable[PATH_MAX + 8];
+	const char *rest = note;
 	int code = ENOENT;
 
 	if (read_note(note) < 0)
-		strcpy(note, "/bin/sh");
-	for (char *shell = strtok_r(note, "\n", &save); shell; shell = strtok_r(NULL, "\n", &save)) {
+		nsi_copy_array(note, "/bin/sh");
+	while (nsi_next_shell(&rest, shell, sizeof(shell))) {
 		char *change[] = {variable, NULL};
-		const char *base = strrchr(shell, '/');
+		const char *base = strrchr(shell, '/'); /* it is a path */
 
-		snprintf(name, sizeof(name), "%s%s", login ? "-" : "", base ? base + 1 : shell);
+		snprintf(name, sizeof(name), "%s%s", login ? "-" : "", base + 1);
 		snprintf(variable, sizeof(variable), "SHELL=%s", shell);
 		char **with = env_merge(env, change, NULL);
 		argv[0] = name;
 		execve(shell, argv, with ? with : no_env);
 		code = errno;
 		free(with);
-		last = shell;
 		if (code != ENOENT && code != ENOTDIR)
 			break;
 	}
-	fprintf(stderr, "nsinit-shell: %s: %s\n", last ? last : "shell", strerror(code));
+	fprintf(stderr, "nsinit-shell: %s: %s\n", shell, strerrordesc_np(code));
 	return code == ENOENT || code == ENOTDIR ? NSI_EXIT_NOT_FOUND : NSI_EXIT_NOT_EXECUTABLE;
 }
 
@@ -158,7 +140,7 @@ static int run_command(bool login, char *command, char **argv, char **env)
 	static char dash_c[] = "-c";
 	char *copy = strdup(command), *words[MAX_WORDS], *with_c[4] = {argv[0], dash_c, command, NULL};
 
-	if (copy && is_sftp(copy, words))
+	if (copy && nsi_sftp_words(copy, words, MAX_WORDS))
 		return run_sftp(words, env);
 	free(copy);
 	return run_shell(login, with_c, env);

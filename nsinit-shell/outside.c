@@ -64,18 +64,6 @@ static int check_descriptors(struct nsi_error *err)
 	return 0;
 }
 
-static char **container_environment(struct nsi_reply *reply)
-{
-	char **list = calloc(NSI_SPEC_MAX_ENV + 1, sizeof(char *));
-	size_t at = 0;
-
-	for (size_t i = 0; list && i < NSI_SPEC_MAX_ENV && at < reply->env_len; i++) {
-		list[i] = reply->env + at;
-		at += strnlen(reply->env + at, reply->env_len - at) + 1;
-	}
-	return list;
-}
-
 static int start(void *data, const struct nsi_exec *exec, struct nsi_process *ret, struct nsi_error *err)
 {
 	struct entry *e = data;
@@ -103,7 +91,7 @@ int shell_outside(char **argv, char **env, struct nsi_error *err)
 		return nsi_fail(err, ENOMEM, "opening", "your container", NULL), -1;
 	if (check_descriptors(err) < 0 || ask_for_container(e, err) < 0)
 		return -1;
-	cleanup_free char **changes = container_environment(&e->reply);
+	cleanup_free char **changes = nsi_reply_environment(&e->reply);
 	cleanup_free char **merged = changes ? env_merge(env, changes, own) : NULL;
 	exec.env = merged;
 	exec.image = open("/proc/self/exe", O_PATH | O_CLOEXEC);

@@ -2,6 +2,7 @@
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
+#include "../libcore/base/str.h"
 #include "../libcore/decide/network.h"
 #include "check.h"
 #include "container.h"
@@ -28,12 +29,12 @@ static int plan(struct check_container *c, const struct nsi_image *image, struct
 	int r;
 
 	/* The image whose names these are may be elsewhere. */
-	strcpy(user, c->spec->user);
+	nsi_copy_array(user, c->spec->user);
 	c->user_unknown &= user[0] && nsi_resolve_identity(user, image, &who, NULL) < 0;
 	if (c->user_unknown)
 		c->spec->user[0] = '\0';
 	r = nsi_plan_make(c->spec, c->login, image, 0, &c->plan, err);
-	strcpy(c->spec->user, user);
+	nsi_copy_array(c->spec->user, user);
 	return r;
 }
 

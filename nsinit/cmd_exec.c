@@ -4,6 +4,7 @@
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
+#include "../libcore/base/str.h"
 #include "../libcore/process/forward.h"
 #include "../libcore/process/join.h"
 #include "../libcore/whole/control.h"
@@ -125,10 +126,9 @@ static char **merge_environment(char *const *base, const struct options *o)
 static int apply_options(
 	const struct options *o, int rootfd, struct nsi_confinement *confine, struct nsi_error *err)
 {
-	if (o->workdir && (o->workdir[0] != '/' || strlen(o->workdir) >= sizeof(confine->working_dir)))
+	if (o->workdir && (o->workdir[0] != '/' ||
+				  !nsi_copy(confine->working_dir, sizeof(confine->working_dir), o->workdir)))
 		return nsi_failf(err, EINVAL, "using -w", o->workdir, NULL, "not an absolute path");
-	if (o->workdir)
-		strcpy(confine->working_dir, o->workdir);
 	if (!o->user)
 		return 0;
 	struct nsi_image image = {0};
@@ -218,23 +218,11 @@ static int spawn(const struct options *o, struct container *c, int *lock, struct
 	return r < 0 ? r : nsi_exit_status(status);
 }
 
-static char **reply_environment(struct nsi_reply *reply)
-{
-	char **env = calloc(NSI_SPEC_MAX_ENV + 1, sizeof(char *));
-	size_t at = 0;
-
-	for (size_t i = 0; env && i < NSI_SPEC_MAX_ENV && at < reply->env_len; i++) {
-		env[i] = reply->env + at;
-		at += strnlen(reply->env + at, reply->env_len - at) + 1;
-	}
-	return env;
-}
-
 static int join(const struct options *o, int rootfd, int sock, struct nsi_reply *reply, int fds[],
 	struct front *f, int signals, struct nsi_exec *exec, struct nsi_error *err)
 {
 	struct nsi_process p;
-	cleanup_free char **base = reply_environment(reply);
+	cleanup_free char **base = nsi_reply_environment(reply);
 	cleanup_free char **env = base ? merge_environment(base, o) : NULL;
 	int wait_status = 0;
 	int r = env ? 0 : nsi_fail(err, ENOMEM, "joining", o->dir, NULL);

@@ -2,7 +2,7 @@
 #include "../libcore/act/cgroup.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/io.h"
-#include "../libcore/base/str.h"
+#include "../libcore/parse/proc.h"
 #include "../libcore/whole/control.h"
 #include "../libcore/whole/state.h"
 #include "commands.h"
@@ -36,20 +36,11 @@ static void print_quoted(const char *text)
 
 /* ------------------------------------------------------------------ stats */
 
-/* The number after `name` in a file of "name value" lines, or the file's first word where name is "". */
 static bool number_in(int dir, const char *file, const char *name, unsigned long long *ret)
 {
 	char text[4096];
-	size_t len = strlen(name);
 
-	if (nsi_cgroup_read(dir, file, text, sizeof(text)) < 0)
-		return false;
-	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, name, len) == 0 && sscanf(line + len, "%llu", ret) == 1)
-			return true;
-	}
-	return false;
+	return nsi_cgroup_read(dir, file, text, sizeof(text)) >= 0 && nsi_counter(text, name, ret);
 }
 
 static const struct {
@@ -59,14 +50,14 @@ static const struct {
 	{"memory.max", "memory.max", ""},
 	{"memory.peak", "memory.peak", ""},
 	{"memory.swap.current", "memory.swap.current", ""},
-	{"memory.oom_kill", "memory.events", "oom_kill "},
-	{"cpu.usage_usec", "cpu.stat", "usage_usec "},
-	{"cpu.user_usec", "cpu.stat", "user_usec "},
-	{"cpu.system_usec", "cpu.stat", "system_usec "},
-	{"cpu.throttled_usec", "cpu.stat", "throttled_usec "},
+	{"memory.oom_kill", "memory.events", "oom_kill"},
+	{"cpu.usage_usec", "cpu.stat", "usage_usec"},
+	{"cpu.user_usec", "cpu.stat", "user_usec"},
+	{"cpu.system_usec", "cpu.stat", "system_usec"},
+	{"cpu.throttled_usec", "cpu.stat", "throttled_usec"},
 	{"pids.current", "pids.current", ""},
 	{"pids.max", "pids.max", ""},
-	{"pids.refused", "pids.events", "max "},
+	{"pids.refused", "pids.events", "max"},
 };
 
 static void show(struct view *v, const char *name, const char *format, ...)
@@ -93,24 +84,13 @@ static void show(struct view *v, const char *name, const char *format, ...)
 static void show_io(struct view *v, int dir)
 {
 	static const char *const fields[] = {"rbytes", "wbytes", "rios", "wios"};
-	unsigned long long sums[4] = {0}, n;
-	char text[4096], name[16], *rest = text, *word;
+	char text[4096], name[16];
 
 	if (nsi_cgroup_read(dir, "io.stat", text, sizeof(text)) < 0)
 		return;
-	while ((word = strsep(&rest, " \n"))) {
-		char *value = strchr(word, '=');
-
-		if (!value)
-			continue;
-		*value++ = '\0';
-		for (int i = 0; i < 4; i++)
-			if (strcmp(word, fields[i]) == 0 && nsi_parse_number(value, 0, ~0ULL, &n))
-				sums[i] += n;
-	}
 	for (int i = 0; i < 4; i++) {
 		snprintf(name, sizeof(name), "io.%s", fields[i]);
-		show(v, name, "%llu", sums[i]);
+		show(v, name, "%llu", nsi_io_sum(text, fields[i]));
 	}
 }
 
@@ -119,14 +99,13 @@ static void show_pressure(struct view *v, int dir)
 {
 	static const char *const kinds[] = {"cpu", "memory", "io"};
 	char text[512], file[24], name[32];
-	double share;
+	unsigned share;
 
 	for (int i = 0; i < 3; i++) {
 		snprintf(file, sizeof(file), "%s.pressure", kinds[i]);
 		snprintf(name, sizeof(name), "pressure.%s", kinds[i]);
-		if (nsi_cgroup_read(dir, file, text, sizeof(text)) > 0 &&
-			sscanf(text, "some avg10=%lf", &share) == 1)
-			show(v, name, "%.2f", share);
+		if (nsi_cgroup_read(dir, file, text, sizeof(text)) > 0 && nsi_pressure(text, &share))
+			show(v, name, "%u.%02u", share / 100, share % 100);
 	}
 }
 

@@ -157,8 +157,9 @@ static int publish(struct container *c, struct nsi_error *err)
 
 	state.pid1_start = nsi_start_time(c->pid1.pid);
 	nsi_fd_path(c->rootfd, state.rootfs, sizeof(state.rootfs));
-	strcpy(state.user, c->plan->login.name);
-	strcpy(state.cgroup, c->cgroup.dir < 0 ? "" : c->cgroup.path);
+	nsi_copy_array(state.user, c->plan->login.name);
+	if (c->cgroup.dir >= 0)
+		nsi_copy_array(state.cgroup, c->cgroup.path);
 	r = nsi_state_write(c->id, &state, err);
 	if (r == 0 && c->plan->login.present && (c->plan->confine.namespaces & CLONE_NEWUSER)) {
 		snprintf(c->door_name, sizeof(c->door_name), "%u", (unsigned)c->plan->login.uid);

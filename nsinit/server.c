@@ -5,6 +5,7 @@
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
+#include "../libcore/base/str.h"
 #include "../libcore/process/join.h"
 #include "../libcore/whole/control.h"
 
@@ -202,7 +203,7 @@ static void answer(struct session *s, bool as_login_user, const int *fds, int n_
 		reply->confine.gid = plan->login.gid;
 		reply->confine.keep_groups = true;
 		reply->confine.ambient = 0;
-		strcpy(reply->confine.working_dir, "/");
+		nsi_copy_array(reply->confine.working_dir, "/");
 	}
 	for (size_t i = 0; plan->environment[i]; i++) {
 		size_t len = strlen(plan->environment[i]) + 1;

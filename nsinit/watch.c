@@ -1,12 +1,12 @@
 #include "watch.h"
 
 #include "../libcore/base/cleanup.h"
+#include "../libcore/parse/proc.h"
 #include "../libcore/parse/resources.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
-#include <string.h>
 
 enum { QUIET_MS = 10000, KINDS = 2 };
 
@@ -14,8 +14,8 @@ static const struct {
 	const char *file, *counter, *what;
 	enum nsi_limit limit;
 } kinds[KINDS] = {
-	{"memory.events", "oom_kill ", "out of memory: processes killed", NSI_MEMORY_MAX},
-	{"pids.events", "max ", "too many processes: forks refused", NSI_PIDS_MAX},
+	{"memory.events", "oom_kill", "out of memory: processes killed", NSI_MEMORY_MAX},
+	{"pids.events", "max", "too many processes: forks refused", NSI_PIDS_MAX},
 };
 
 struct watch {
@@ -32,18 +32,12 @@ struct watch {
 
 static unsigned long long count(const struct event *e)
 {
-	const char *name = kinds[e->kind].counter;
-	unsigned long long n = 0;
+	unsigned long long n;
 	char text[512];
 	ssize_t len = pread(e->fd, text, sizeof(text) - 1, 0);
 
 	text[len > 0 ? len : 0] = '\0';
-	for (const char *line = text; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, name, strlen(name)) == 0)
-			sscanf(line + strlen(name), "%llu", &n);
-	}
-	return n;
+	return nsi_counter(text, kinds[e->kind].counter, &n) ? n : 0;
 }
 
 static void look(struct loop *loop, int fd, void *data)

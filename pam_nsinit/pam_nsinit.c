@@ -217,7 +217,7 @@ static int open_container(pam_handle_t *pamh, int flags, const struct verdict *v
 		return PAM_BUF_ERR;
 	login->owner = getpid();
 	login->mode = v->mode;
-	strcpy(login->user, v->user.name);
+	snprintf(login->user, sizeof(login->user), "%s", v->user.name);
 	if (v->mode == NSI_SERVICE_SPLIT)
 		r = check_split(pamh, &err);
 	if (v->mode == NSI_SERVICE_SHELL)

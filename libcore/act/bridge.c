@@ -2,6 +2,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/io.h"
+#include "../parse/proc.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -77,7 +78,6 @@ static int forward_ipv4(const char *bridge, struct nsi_error *err)
 {
 	cleanup_fd int fd = open("/proc/net/route", O_RDONLY | O_CLOEXEC);
 	char line[256], name[IFNAMSIZ];
-	unsigned to, via, flags, mask;
 	int r = set_sysctl("ipv4", bridge, "forwarding", err);
 
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
@@ -85,8 +85,7 @@ static int forward_ipv4(const char *bridge, struct nsi_error *err)
 		return r;
 	nsi_take_fd(&fd);
 	while (r == 0 && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%15s %x %x %x %*d %*d %*d %x", name, &to, &via, &flags, &mask) == 5 &&
-			to == 0 && mask == 0)
+		if (nsi_is_default_route(line, name))
 			r = set_sysctl("ipv4", name, "forwarding", err);
 	fclose(f);
 	return r;

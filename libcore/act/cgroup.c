@@ -2,8 +2,9 @@
 
 #include "../base/cleanup.h"
 #include "../base/io.h"
-#include "../base/str.h"
+#include "../parse/proc.h"
 #include "../parse/resources.h"
+#include "proc.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -64,14 +65,7 @@ static bool group_of(pid_t pid, char *group, size_t size)
 	char path[40], text[FILE_BYTES];
 
 	snprintf(path, sizeof(path), pid ? "/proc/%d/cgroup" : "/proc/self/cgroup", (int)pid);
-	if (nsi_cgroup_read(AT_FDCWD, path, text, sizeof(text)) < 0)
-		return false;
-	char *at = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
-	if (!at)
-		return false;
-	at += 3 + (*at == '\n');
-	at[strcspn(at, "\n")] = '\0';
-	return nsi_copy(group, size, at);
+	return nsi_cgroup_read(AT_FDCWD, path, text, sizeof(text)) >= 0 && nsi_cgroup_line(text, group, size);
 }
 
 static bool delegated(const char *path)
@@ -115,23 +109,13 @@ static void find_base(const char *mount, char *base, size_t size)
 
 /* ------------------------------------------------------------------ controllers and limits */
 
-static bool lists(const char *text, const char *word)
-{
-	size_t len = strlen(word);
-
-	for (const char *at = text; (at = strstr(at, word)); at += len)
-		if ((at == text || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\n' || !at[len]))
-			return true;
-	return false;
-}
-
 /* Hand a controller on from this group to those below it. */
 static bool enable(int dir, const char *controller)
 {
 	char text[FILE_BYTES], order[32];
 
 	if (nsi_cgroup_read(dir, "cgroup.subtree_control", text, sizeof(text)) >= 0 &&
-		lists(text, controller))
+		nsi_has_word(text, controller))
 		return true;
 	snprintf(order, sizeof(order), "+%s", controller);
 	return put(dir, "cgroup.subtree_control", order) == 0;
@@ -151,7 +135,7 @@ static int missing(struct nsi_cgroup *c, enum nsi_limit limit, bool best_effort,
 		"boot with cgroup v2 and this controller, take the limit out, or set resources = "
 		"\"best-effort\" in the rule",
 		"the %s controller of cgroup v2 is not to be had in %s (%s)", nsi_limit_controller(limit),
-		where, strerror(code));
+		where, strerrordesc_np(code));
 	return nsi_error_reason(err, "resources");
 }
 
@@ -255,14 +239,9 @@ int nsi_cgroup_move(int dir, pid_t pid, struct nsi_error *err)
 
 int nsi_cgroup_move_process(int dir, int pidfd, struct nsi_error *err)
 {
-	char path[48], text[512];
-	int pid = 0;
+	pid_t pid;
 
-	/* The pidfd is held: once the number is read from it, it is the process's own as long as it lives. */
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-	const char *at =
-		nsi_cgroup_read(AT_FDCWD, path, text, sizeof(text)) < 0 ? NULL : strstr(text, "\nPid:");
-	if (!at || sscanf(at, "\nPid: %d", &pid) != 1 || pid <= 0)
+	if (nsi_pidfd_number(pidfd, &pid) < 0)
 		return nsi_failf(
 			err, ESRCH, "moving to", "the container's cgroup", NULL, "the process has ended");
 	return nsi_cgroup_move(dir, pid, err);
@@ -270,11 +249,12 @@ int nsi_cgroup_move_process(int dir, int pidfd, struct nsi_error *err)
 
 static bool populated(int events)
 {
+	unsigned long long processes;
 	char text[256];
 	ssize_t n = pread(events, text, sizeof(text) - 1, 0);
 
 	text[n > 0 ? n : 0] = '\0';
-	return strstr(text, "populated 1") != NULL;
+	return nsi_counter(text, "populated", &processes) && processes > 0;
 }
 
 static bool wait_empty(int events, int ms)
@@ -290,16 +270,14 @@ static bool wait_empty(int events, int ms)
 /* cgroup.kill is of Linux 5.14; before that one after the other, again and again. */
 static void kill_all(int dir)
 {
-	char text[FILE_BYTES], *rest = text;
+	char text[FILE_BYTES];
+	const char *rest = text;
+	pid_t pid;
 
 	if (put(dir, "cgroup.kill", "1") == 0 || nsi_cgroup_read(dir, "cgroup.procs", text, sizeof(text)) < 0)
 		return;
-	for (char *line; (line = strsep(&rest, "\n"));) {
-		unsigned long long pid;
-
-		if (nsi_parse_number(line, 2, INT32_MAX, &pid))
-			kill((pid_t)pid, SIGKILL);
-	}
+	while (nsi_next_pid(&rest, &pid))
+		kill(pid, SIGKILL);
 }
 
 /* What ends with pid 1 does so by itself, in order; the rest is killed. */

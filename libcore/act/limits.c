@@ -3,9 +3,9 @@
 #include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "../base/io.h"
+#include "proc.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 
 static int fail_limit(const struct nsi_rlimit *limit, struct nsi_error *err)
@@ -70,22 +70,17 @@ static int write_score(const char *path, int score, struct nsi_error *err)
 
 int nsi_set_oom_score(int pidfd, const struct nsi_limits *limits, struct nsi_error *err)
 {
-	char path[64], text[1024] = "";
-	cleanup_fd int info = -1, process = -1;
-	int pid = 0;
+	cleanup_fd int process = -1;
+	char path[64];
+	pid_t pid;
 
 	if (!limits->oom_given)
 		return 0;
 	if (pidfd < 0)
 		return write_score("/proc/self/oom_score_adj", limits->oom_score_adj, err);
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-	info = open(path, O_RDONLY | O_CLOEXEC);
-	if (info < 0 || read(info, text, sizeof(text) - 1) < 0)
-		return nsi_fail(err, errno, "reading", path, NULL);
-	const char *line = strstr(text, "\nPid:");
-	if (!line || sscanf(line, "\nPid: %d", &pid) != 1 || pid <= 0)
+	if (nsi_pidfd_number(pidfd, &pid) < 0)
 		return nsi_fail(err, ESRCH, "looking up", "the process", NULL);
-	snprintf(path, sizeof(path), "/proc/%d", pid);
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	process = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	/* Alive after the opening: the directory is this process's, and not of one that has the number now.
 	 */

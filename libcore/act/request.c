@@ -60,10 +60,13 @@ static int count_acks(struct nsi_netlink *nl, const char *reply, int len)
 	const struct nlmsghdr *h = (const struct nlmsghdr *)(const void *)reply;
 	int acks = 0;
 
-	for (; mnl_nlmsg_ok(h, len); h = mnl_nlmsg_next(h, &len)) {
+	/* The library compares lengths as signed numbers. */
+	for (; mnl_nlmsg_ok(h, len) && h->nlmsg_len <= (unsigned)len; h = mnl_nlmsg_next(h, &len)) {
 		if (h->nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(h) < sizeof(struct nlmsgerr))
 			return -EPROTO;
 		int error = ((const struct nlmsgerr *)mnl_nlmsg_get_payload(h))->error;
+		if (error < -NSI_MAX_ERRNO)
+			return -EPROTO;
 		if (error < 0) {
 			/* They stand behind the request's header alone, as we have asked. */
 			if ((h->nlmsg_flags & NLM_F_ACK_TLVS) && (h->nlmsg_flags & NLM_F_CAPPED))

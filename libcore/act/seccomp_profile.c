@@ -2,6 +2,7 @@
 #include "seccomp_filter.h"
 
 #include "../base/compat.h"
+#include "../base/str.h"
 
 #include <linux/audit.h>
 #include <linux/seccomp.h>
@@ -57,11 +58,9 @@ static bool has_arch(const char *arches)
 static bool kernel_is(unsigned least)
 {
 	struct utsname name;
-	unsigned major = 0, minor = 0;
+	unsigned version = 0;
 
-	uname(&name);
-	sscanf(name.release, "%u.%u", &major, &minor);
-	return (major << 16 | minor) >= least;
+	return uname(&name) == 0 && nsi_parse_version(name.release, &version) && version >= least;
 }
 
 static bool holds(const struct nsi_profile_rule *rule, uint64_t capabilities)

@@ -91,6 +91,32 @@ void nsi_error_key(struct nsi_error *err, const char *path, const char *key, int
 			*p = '.';
 }
 
+static void make_printable(char *text, size_t size)
+{
+	text[size - 1] = '\0';
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			*text = '?';
+}
+
+int nsi_error_accept(struct nsi_error *err)
+{
+	const struct {
+		char *text;
+		size_t size;
+	} texts[] = {{err->reason, sizeof(err->reason)}, {err->step, sizeof(err->step)},
+		{err->object, sizeof(err->object)}, {err->cause, sizeof(err->cause)},
+		{err->hint, sizeof(err->hint)}, {err->key, sizeof(err->key)}};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		make_printable(texts[i].text, texts[i].size);
+	if (err->code <= 0 || err->code > NSI_MAX_ERRNO)
+		err->code = EIO;
+	if (err->exit_status != NSI_EXIT_NOT_EXECUTABLE && err->exit_status != NSI_EXIT_NOT_FOUND)
+		err->exit_status = NSI_EXIT_FAILED;
+	return -err->code;
+}
+
 int nsi_error_reason(struct nsi_error *err, const char *reason)
 {
 	if (!err)

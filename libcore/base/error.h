@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stddef.h>
 
+enum { NSI_MAX_ERRNO = 4095 }; /* the kernel has no larger one */
+
 /*
  * Fill `err` (which may be NULL): "step" is the action in progress ("mounting"), "object" what it was
  * applied to, "hint" the remedy or NULL. The cause is the text of errno value `code` (> 0).
@@ -31,6 +33,12 @@ int nsi_fail_at(struct nsi_error *err, const char *file, int line, int column, c
  * `path`.
  */
 void nsi_error_key(struct nsi_error *err, const char *path, const char *key, int index);
+
+/*
+ * Make a record that another process has sent one of our own: texts that end and are printable, a code and a
+ * status that mean failure. Returns -code.
+ */
+int nsi_error_accept(struct nsi_error *err);
 
 /* Set the reason code of a record that is already filled. Returns its -code. */
 int nsi_error_reason(struct nsi_error *err, const char *reason);

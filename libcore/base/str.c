@@ -24,6 +24,31 @@ bool nsi_parse_number(
 	return true;
 }
 
+/* At most five digits, and what follows them; NULL: there is none. */
+static const char *short_number(const char *text, unsigned *ret)
+{
+	size_t len = strspn(text, "0123456789");
+	unsigned value = 0;
+
+	for (size_t i = 0; i < len && i < 6; i++)
+		value = value * 10 + (unsigned)(text[i] - '0');
+	if (len == 0 || len > 5 || value > 65535)
+		return NULL;
+	*ret = value;
+	return text + len;
+}
+
+const char *nsi_parse_version(const char *text, unsigned *ret_version)
+{
+	unsigned major = 0, minor = 0;
+	const char *point = short_number(text, &major);
+	const char *rest = point && *point == '.' ? short_number(point + 1, &minor) : NULL;
+
+	if (rest)
+		*ret_version = major << 16 | minor;
+	return rest;
+}
+
 /* Edit distance that treats two neighbouring letters in the wrong order as one mistake. */
 static size_t distance(const char *a, const char *b)
 {

@@ -120,9 +120,9 @@ static void image_shell(const struct nsi_user *user, const struct nsi_image *ima
 	shell[0] = '\0';
 	if (image->passwd && nsi_passwd_find(image->passwd, user->name, 0, &found) &&
 		found.uid == user->uid && found.shell[0] == '/' && strcmp(found.shell, NSINIT_SHELL) != 0)
-		strcpy(shell, found.shell);
+		nsi_copy(shell, sizeof(found.shell), found.shell);
 	else if (strcmp(user->shell, NSINIT_SHELL) != 0)
-		strcpy(shell, user->shell);
+		nsi_copy(shell, sizeof(user->shell), user->shell);
 }
 
 /* nsinit-shell inside, and what it is to run: the policy's word, else the first that the image has. */
@@ -283,12 +283,12 @@ static int plan_login(struct nsi_plan *plan, const struct nsi_login *login, cons
 	plan->login.present = true;
 	plan->login.uid = login->user.uid;
 	plan->login.gid = login->user.gid;
-	strcpy(plan->login.name, login->user.name);
+	nsi_copy_array(plan->login.name, login->user.name);
 
 	plan->own_ids = d->ownership == NSI_OWNERSHIP_SHIFTED;
 	plan->image.present = d->image[0] != '\0';
 	plan->image.ephemeral = d->ephemeral;
-	strcpy(plan->image.size, d->ephemeral_size);
+	nsi_copy_array(plan->image.size, d->ephemeral_size);
 	if (d->home == NSI_HOME_BIND) {
 		if (login->user.home[0] != '/' || !login->user.home[1] ||
 			!nsi_copy(plan->home, sizeof(plan->home), login->user.home))
@@ -329,8 +329,8 @@ static int make(const struct nsi_spec *spec, const struct nsi_login *login, cons
 
 	plan->confine.namespaces = spec->namespaces;
 	plan->confine.capabilities = spec->capabilities;
-	strcpy(plan->confine.working_dir, spec->working_dir);
-	strcpy(plan->hostname, spec->hostname);
+	nsi_copy_array(plan->confine.working_dir, spec->working_dir);
+	nsi_copy_array(plan->hostname, spec->hostname);
 	plan->network = spec->network;
 	plan->readonly_root = spec->readonly_fs;
 	plan->loopback = (spec->namespaces & CLONE_NEWNET) && spec->network.type != NSI_NET_NONE;

@@ -71,7 +71,7 @@ int nsi_plan_process(struct nsi_plan *plan, const struct nsi_spec *spec, struct 
 	plan->confine.no_new_privs = p->no_new_privs;
 	plan->confine.seccomp = !p->seccomp_off;
 	plan->confine.ambient = p->ambient;
-	strcpy(plan->domainname, p->domainname);
+	nsi_copy_array(plan->domainname, p->domainname);
 	int r = add_sysctls(plan, p);
 	if (r == 0)
 		r = add_zone(plan, p->timezone);

@@ -6,7 +6,6 @@
 #include <ctype.h>
 #include <net/if.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 bool nsi_parse_ip(const char *text, struct nsi_address *ret)
@@ -64,6 +63,11 @@ bool nsi_is_network(const struct nsi_address *a)
 	return true;
 }
 
+static unsigned hex_digit(char c)
+{
+	return (unsigned)(isdigit((unsigned char)c) ? c - '0' : (c | 0x20) - 'a' + 10);
+}
+
 bool nsi_parse_mac(const char *text, uint8_t ret[6])
 {
 	unsigned sum = 0;
@@ -74,7 +78,7 @@ bool nsi_parse_mac(const char *text, uint8_t ret[6])
 		if (i % 3 == 2 ? text[i] != ':' : !isxdigit((unsigned char)text[i]))
 			return false;
 	for (int i = 0; i < 6; i++) {
-		ret[i] = (uint8_t)strtoul(text + i * 3, NULL, 16);
+		ret[i] = (uint8_t)(hex_digit(text[i * 3]) << 4 | hex_digit(text[i * 3 + 1]));
 		sum |= ret[i];
 	}
 	return sum != 0 && !(ret[0] & 1);

@@ -13,7 +13,7 @@ static void list_names(const char *const *names, char *buf, size_t size)
 
 	for (size_t i = 0; names[i]; i++) {
 		if (used + strlen(names[i]) + 2 + sizeof(others) > size) {
-			strcpy(buf + used, others);
+			nsi_copy(buf + used, size - used, others);
 			return;
 		}
 		used += (size_t)snprintf(buf + used, size - used, "%s %s", i ? "," : "", names[i]);
@@ -47,7 +47,7 @@ static void enter(struct nsi_reader *r, const char *key, int index, char outer[s
 {
 	size_t used = strlen(r->path);
 
-	strcpy(outer, r->path);
+	nsi_copy(outer, sizeof(r->path), r->path);
 	if (!key[0])
 		return;
 	if (used && used + 1 < sizeof(r->path))
@@ -62,13 +62,13 @@ void nsi_leave_entry(struct nsi_reader *r, char ret_inner[])
 {
 	char *last = strrchr(r->path, '/');
 
-	strcpy(ret_inner, r->path);
+	nsi_copy(ret_inner, sizeof(r->path), r->path);
 	*(last ? last : r->path) = '\0';
 }
 
 void nsi_enter_entry(struct nsi_reader *r, const char inner[])
 {
-	strcpy(r->path, inner);
+	nsi_copy(r->path, sizeof(r->path), inner);
 }
 
 int nsi_read_object(struct nsi_reader *r, json_object *object, const char *key, const struct nsi_key *table)
@@ -93,7 +93,7 @@ int nsi_read_object(struct nsi_reader *r, json_object *object, const char *key, 
 		if (res < 0)
 			break;
 	}
-	strcpy(r->path, outer);
+	nsi_copy_array(r->path, outer);
 	return res;
 }
 
@@ -104,7 +104,7 @@ int nsi_read_entry(
 
 	enter(r, key, index, outer);
 	int res = nsi_read_object(r, entry, "", table);
-	strcpy(r->path, outer);
+	nsi_copy_array(r->path, outer);
 	return res;
 }
 
@@ -153,7 +153,7 @@ int nsi_read_objects(struct nsi_reader *r, const char *key, json_object *list,
 				r, key, (int)i, NULL, "entry %zu of \"%s\" must be an object", i + 1, key);
 		enter(r, key, (int)i, outer);
 		res = one(r, (int)i, entry);
-		strcpy(r->path, outer);
+		nsi_copy_array(r->path, outer);
 	}
 	return res;
 }

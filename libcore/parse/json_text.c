@@ -146,11 +146,9 @@ static void walk_member(struct walk *w, size_t open, int depth)
 	if (w->text[w->at] == '[') {
 		walk_list(w, key, len, depth);
 	} else {
-		if (outer + len + 2 < sizeof(w->path)) {
-			if (outer)
-				strcat(w->path, "/");
-			strncat(w->path, w->text + key, len);
-		}
+		if (outer + len + 2 < sizeof(w->path))
+			snprintf(w->path + outer, sizeof(w->path) - outer, "%s%.*s", outer ? "/" : "",
+				(int)len, w->text + key);
 		walk_value(w, depth + 1);
 		w->path[outer] = '\0';
 	}

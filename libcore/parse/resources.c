@@ -39,6 +39,8 @@ void nsi_limit_put(struct nsi_resources *res, enum nsi_limit limit, uint64_t val
 	res->value[limit] = value;
 }
 
+enum { MAX_PERCENT = 1000000 };
+
 bool nsi_parse_size(const char *text, uint64_t *ret_bytes)
 {
 	static const char units[] = "KMGT";
@@ -78,7 +80,7 @@ bool nsi_parse_cpu(const char *text, struct nsi_resources *ret)
 			     !nsi_parse_number(number, 1000, 1000000000000ULL, &quota)))
 		return false;
 	if (!slash) {
-		if (!nsi_parse_number(number, 1, 1000000, &quota))
+		if (!nsi_parse_number(number, 1, MAX_PERCENT, &quota))
 			return false;
 		quota *= NSI_CPU_PERIOD / 100;
 	}
@@ -124,7 +126,8 @@ const char *nsi_limit_text(const struct nsi_resources *res, enum nsi_limit limit
 
 	if (limit == NSI_MEMORY_MAX || limit == NSI_MEMORY_HIGH || limit == NSI_MEMORY_SWAP)
 		size_text(value, buf, size);
-	else if (limit == NSI_CPU_MAX && res->cpu_period && value * 100 % res->cpu_period == 0)
+	else if (limit == NSI_CPU_MAX && res->cpu_period && value * 100 % res->cpu_period == 0 &&
+		 value * 100 / res->cpu_period <= MAX_PERCENT)
 		snprintf(buf, size, "%" PRIu64 "%%", value * 100 / res->cpu_period);
 	else if (limit == NSI_CPU_MAX)
 		snprintf(buf, size, "%" PRIu64 "/%u", value, (unsigned)res->cpu_period);

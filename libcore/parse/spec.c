@@ -139,7 +139,7 @@ int nsi_spec_parse(
 	if (!r.spec)
 		return nsi_fail(err, ENOMEM, "reading", file, NULL);
 	r.spec->capabilities = nsi_capability_base();
-	strcpy(r.spec->working_dir, "/");
+	nsi_copy_array(r.spec->working_dir, "/");
 	res = nsi_json_parse(file, text, len, &top, err);
 	if (res == 0)
 		res = nsi_json_check(file, text, err);

@@ -94,7 +94,7 @@ static int read_device(struct nsi_reader *r, int index, json_object *entry)
 	if (!d->path[0])
 		return nsi_complain(r, "devices", index, NULL, "the device lacks \"path\"");
 	if (!d->target[0])
-		strcpy(d->target, d->path);
+		nsi_copy_array(d->target, d->path);
 	if (is_ours(d->target))
 		return nsi_complain(r, "devices", index, "every container has its own",
 			"\"%s\" is not to be replaced", d->target);

@@ -290,7 +290,7 @@ static int check_sysctl_namespaces(struct nsi_reader *r)
 	char path[sizeof(p->sysctls[0].name)];
 	int res = 0;
 
-	strcpy(r->path, "sysctl");
+	nsi_copy_array(r->path, "sysctl");
 	for (int i = 0; res == 0 && i < p->n_sysctls; i++) {
 		const char *name = p->sysctls[i].name;
 

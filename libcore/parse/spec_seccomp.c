@@ -107,12 +107,10 @@ static int one_arch(struct nsi_reader *r, const char *key, int index, const char
 
 static int read_kernel(struct nsi_reader *r, const char *key, json_object *value, unsigned *ret)
 {
-	unsigned major, minor;
-	char rest;
+	const char *rest = nsi_parse_version(json_object_get_string(value), ret);
 
-	if (sscanf(json_object_get_string(value), "%3u.%3u%c", &major, &minor, &rest) != 2)
+	if (!rest || *rest)
 		return nsi_complain(r, key, -1, NULL, "\"minKernel\" must be a version such as \"4.8\"");
-	*ret = major << 16 | minor;
 	return 0;
 }
 

@@ -14,33 +14,65 @@
 
 enum { SYNC_DEADLINE_MS = 30000 };
 
-int nsi_sync_send(int sync, enum nsi_sync kind, pid_t pid, const int *fds, int n_fds)
+int nsi_sync_send(int sync, enum nsi_sync kind, const int *fds, int n_fds)
 {
-	struct nsi_sync_record record = {.kind = kind, .pid = pid};
+	struct nsi_sync_record record = {.kind = kind};
 
 	return nsi_send(sync, &record, sizeof(record), fds, n_fds);
 }
 
-int nsi_sync_expect(
-	int sync, enum nsi_sync kind, struct nsi_sync_record *ret, int fds[], struct nsi_error *err)
+/* The first `n` of those that were received to `kept`; the rest is closed. */
+static void keep_some(const int all[], int kept[], int n)
 {
-	ssize_t n = nsi_receive(sync, ret, sizeof(*ret), fds, SYNC_DEADLINE_MS);
+	for (int i = 0; i < NSI_MAX_FDS; i++) {
+		if (i < n)
+			kept[i] = all[i];
+		else if (all[i] >= 0)
+			close(all[i]);
+	}
+}
 
+int nsi_sync_receive(int sync, enum nsi_sync *ret_kind, int fds[], int n_fds, struct nsi_error *err)
+{
+	struct nsi_sync_record record;
+	int all[NSI_MAX_FDS], r;
+	ssize_t n = nsi_receive(sync, &record, sizeof(record), all, SYNC_DEADLINE_MS);
+
+	if (n == (ssize_t)sizeof(record) && record.kind != NSI_SYNC_ERROR) {
+		keep_some(all, fds, n_fds);
+		*ret_kind = record.kind;
+		return 1;
+	}
+	keep_some(all, NULL, 0);
 	if (n < 0)
 		return nsi_fail(err, (int)-n, "waiting for", "the container's process", NULL);
 	if (n == 0)
+		return 0;
+	if (n != (ssize_t)sizeof(record))
+		return nsi_failf(err, EPROTO, "waiting for", "the container's process", NULL, "short record");
+	r = nsi_error_accept(&record.err);
+	if (err)
+		*err = record.err;
+	return r;
+}
+
+int nsi_sync_expect(int sync, enum nsi_sync kind, int fds[], int n_fds, struct nsi_error *err)
+{
+	enum nsi_sync got = kind;
+	int all[NSI_MAX_FDS];
+	int r = nsi_sync_receive(sync, &got, all, NSI_MAX_FDS, err);
+
+	if (r < 0)
+		return r;
+	if (r == 0)
 		return nsi_failf(err, EPIPE, "waiting for", "the container's process", NULL,
 			"it ended without a word");
-	if (n != (ssize_t)sizeof(*ret))
-		return nsi_failf(err, EPROTO, "waiting for", "the container's process", NULL, "short record");
-	if (ret->kind == NSI_SYNC_ERROR) {
-		if (err)
-			*err = ret->err;
-		return ret->err.code > 0 ? -ret->err.code : -EIO;
-	}
-	if (ret->kind != kind)
+	if (got != kind) {
+		keep_some(all, NULL, 0);
 		return nsi_failf(
 			err, EPROTO, "waiting for", "the container's process", NULL, "unexpected record");
+	}
+	keep_some(all, fds, n_fds);
 	return 0;
 }
 
@@ -149,9 +181,7 @@ static void fail_execution(const struct nsi_exec *exec, int code, struct nsi_err
 void nsi_child_run(const struct nsi_exec *exec, const struct nsi_limits *limits, int slave, int sync,
 	const int *fds, int n_fds)
 {
-	struct nsi_sync_record record;
 	struct nsi_error err = {0};
-	int none[NSI_MAX_FDS];
 	int code;
 
 	reset_signals();
@@ -172,8 +202,8 @@ void nsi_child_run(const struct nsi_exec *exec, const struct nsi_limits *limits,
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (limits && nsi_set_limits(limits, &err) < 0)
 		nsi_child_fail(sync, &err);
-	if (nsi_sync_send(sync, NSI_SYNC_READY, 0, fds, n_fds) < 0 ||
-		nsi_sync_expect(sync, NSI_SYNC_GO, &record, none, &err) < 0)
+	if (nsi_sync_send(sync, NSI_SYNC_READY, fds, n_fds) < 0 ||
+		nsi_sync_expect(sync, NSI_SYNC_GO, NULL, 0, &err) < 0)
 		_exit(NSI_EXIT_FAILED);
 	if (exec->image >= 0) {
 		nsi_execveat(exec->image, exec->argv, exec->env);

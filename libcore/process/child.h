@@ -5,11 +5,17 @@
 #include "exec.h"
 
 /* Send a record, with descriptors. 0 or -errno. */
-int nsi_sync_send(int sync, enum nsi_sync kind, pid_t pid, const int *fds, int n_fds);
+int nsi_sync_send(int sync, enum nsi_sync kind, const int *fds, int n_fds);
 
-/* Expect a record of `kind`; an ERROR record becomes *err, and so does end of file. */
-int nsi_sync_expect(
-	int sync, enum nsi_sync kind, struct nsi_sync_record *ret, int fds[], struct nsi_error *err);
+/*
+ * Receive a record. 1, or 0 at end of file, or the failure: also that of an ERROR record. Whoever is root
+ * inside may hold the sender by ptrace(2) and speak in its place: so the record is taken for no more than it
+ * can be, and of the descriptors only the first `n_fds` (-1: there are less) are kept.
+ */
+int nsi_sync_receive(int sync, enum nsi_sync *ret_kind, int fds[], int n_fds, struct nsi_error *err);
+
+/* The same where only one of `kind` will do: 0, or the failure. */
+int nsi_sync_expect(int sync, enum nsi_sync kind, int fds[], int n_fds, struct nsi_error *err);
 
 /* Report `err` to the parent and end. */
 _Noreturn void nsi_child_fail(int sync, const struct nsi_error *err);

@@ -1,32 +1,72 @@
 #include "exec.h"
 
+#include "../act/proc.h"
 #include "../base/cleanup.h"
 #include "../base/compat.h"
-#include "../base/io.h"
 #include "child.h"
 
 #include <sys/wait.h>
 
+/* It was cloned with CLONE_PARENT, by a process of ours: nobody else's can say that it is the one. */
+static int take_child(struct nsi_process *p, int pidfd, struct nsi_error *err)
+{
+	siginfo_t info;
+
+	if (pidfd < 0 || nsi_pidfd_number(pidfd, &p->pid) < 0 ||
+		waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return nsi_failf(err, EPROTO, "waiting for", "the container's process", NULL,
+			"what it says is started is no child of this process");
+	p->pidfd = pidfd;
+	return 0;
+}
+
+/* STARTED comes from the middle process and READY from the new one: in either order. */
+int nsi_process_ready(struct nsi_process *p, struct nsi_error *err)
+{
+	bool started = false, ready = false;
+	enum nsi_sync kind;
+	int fds[2];
+
+	while (!started || !ready) {
+		int r = nsi_sync_receive(p->sync, &kind, fds, 2, err);
+
+		if (r < 0)
+			return r;
+		if (r == 0)
+			return nsi_failf(err, EPIPE, "waiting for", "the container's process", NULL,
+				"it ended without a word");
+		if (kind == NSI_SYNC_STARTED && !started) {
+			started = true;
+			p->pty = fds[1];
+			r = take_child(p, fds[0], err);
+			if (r == 0)
+				continue;
+			if (fds[0] >= 0)
+				close(fds[0]);
+			return r;
+		}
+		for (int i = 0; i < 2; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
+		if (kind != NSI_SYNC_READY || ready)
+			return nsi_failf(err, EPROTO, "waiting for", "the container's process", NULL,
+				"unexpected record");
+		ready = true;
+	}
+	return 0;
+}
+
 int nsi_process_go(struct nsi_process *p, struct nsi_error *err)
 {
-	struct nsi_sync_record record;
-	int none[NSI_MAX_FDS];
-	ssize_t n;
-	int r = nsi_sync_send(p->sync, NSI_SYNC_GO, 0, NULL, 0);
+	enum nsi_sync kind;
+	int r = nsi_sync_send(p->sync, NSI_SYNC_GO, NULL, 0);
 
 	if (r < 0)
 		return nsi_fail(err, -r, "starting", "the command", NULL);
 	/* The socket is close-on-exec: its end says that the program runs. */
-	n = nsi_receive(p->sync, &record, sizeof(record), none, -1);
+	r = nsi_sync_receive(p->sync, &kind, NULL, 0, err);
 	close(nsi_take_fd(&p->sync));
-	if (n == 0)
-		return 0;
-	if (n == (ssize_t)sizeof(record) && record.kind == NSI_SYNC_ERROR) {
-		if (err)
-			*err = record.err;
-		return -record.err.code;
-	}
-	return nsi_fail(err, n < 0 ? (int)-n : EPROTO, "starting", "the command", NULL);
+	return r > 0 ? nsi_fail(err, EPROTO, "starting", "the command", NULL) : r;
 }
 
 void nsi_process_discard(struct nsi_process *p)

@@ -36,9 +36,11 @@ enum nsi_sync {
 
 struct nsi_sync_record {
 	enum nsi_sync kind;
-	pid_t pid;            /* STARTED */
 	struct nsi_error err; /* ERROR */
 };
+
+/* Wait on p->sync until a process that joins is ready, and fill in the rest of *p. */
+int nsi_process_ready(struct nsi_process *p, struct nsi_error *err);
 
 /* Release a process from spawn or join and wait until it has executed its program, or failed to. */
 int nsi_process_go(struct nsi_process *p, struct nsi_error *err);

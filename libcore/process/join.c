@@ -50,37 +50,8 @@ _Noreturn static void middle(
 			close(out[1]);
 		nsi_child_run(exec, &confine->limits, slave, sync, NULL, 0);
 	}
-	nsi_sync_send(sync, NSI_SYNC_STARTED, pid, out, exec->tty ? 2 : 1);
+	nsi_sync_send(sync, NSI_SYNC_STARTED, out, exec->tty ? 2 : 1);
 	_exit(0);
-}
-
-/* STARTED comes from the middle process and READY from the new one: in either order. */
-static int wait_ready(struct nsi_process *p, struct nsi_error *err)
-{
-	bool started = false, ready = false;
-
-	while (!started || !ready) {
-		struct nsi_sync_record record;
-		int fds[NSI_MAX_FDS];
-		int r = nsi_sync_expect(
-			p->sync, started ? NSI_SYNC_READY : NSI_SYNC_STARTED, &record, fds, err);
-
-		if (r == -EPROTO && record.kind == NSI_SYNC_READY && !ready) {
-			ready = true;
-			continue;
-		}
-		if (r < 0)
-			return r;
-		if (record.kind == NSI_SYNC_READY) {
-			ready = true;
-		} else {
-			started = true;
-			p->pid = record.pid;
-			p->pidfd = fds[0];
-			p->pty = fds[1];
-		}
-	}
-	return 0;
 }
 
 int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const struct nsi_exec *exec,
@@ -106,7 +77,7 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 			errno == EAGAIN && exec->cgroup > 0 ? "the container's pids.max may be reached"
 							    : NULL);
 	} else {
-		r = wait_ready(&p, err);
+		r = nsi_process_ready(&p, err);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}
@@ -126,8 +97,7 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 int nsi_start(int devpts, const struct nsi_exec *exec, struct nsi_process *ret, struct nsi_error *err)
 {
 	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
-	int pair[2], none[NSI_MAX_FDS], slave = -1, r = 0;
-	struct nsi_sync_record record;
+	int pair[2], slave = -1, r = 0;
 
 	if (exec->tty)
 		r = nsi_tty_open(devpts, 0, &p.pty, &slave, err);
@@ -145,7 +115,7 @@ int nsi_start(int devpts, const struct nsi_exec *exec, struct nsi_process *ret, 
 	if (slave >= 0)
 		close(slave);
 	r = p.pid < 0 ? nsi_fail(err, errno, "forking", "a process", NULL)
-		      : nsi_sync_expect(p.sync, NSI_SYNC_READY, &record, none, err);
+		      : nsi_sync_expect(p.sync, NSI_SYNC_READY, NULL, 0, err);
 	if (r < 0) {
 		nsi_process_discard(&p);
 		return r;
@@ -166,14 +136,13 @@ _Noreturn static void borrow(int pidfd, int devpts, int sync)
 		r = nsi_mount_detached(devpts, &tree, &err);
 	if (r < 0)
 		nsi_child_fail(sync, &err);
-	nsi_sync_send(sync, NSI_SYNC_STARTED, 0, &tree, 1);
+	nsi_sync_send(sync, NSI_SYNC_STARTED, &tree, 1);
 	_exit(0);
 }
 
 int nsi_borrow_terminals(int pidfd, int devpts, int *ret_tree, struct nsi_error *err)
 {
-	struct nsi_sync_record record;
-	int pair[2], fds[NSI_MAX_FDS], r;
+	int pair[2], tree = -1, r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
@@ -184,13 +153,13 @@ int nsi_borrow_terminals(int pidfd, int devpts, int *ret_tree, struct nsi_error 
 	if (pid < 0) {
 		r = nsi_fail(err, errno, "forking", "a process to fetch the terminals with", NULL);
 	} else {
-		r = nsi_sync_expect(pair[0], NSI_SYNC_STARTED, &record, fds, err);
+		r = nsi_sync_expect(pair[0], NSI_SYNC_STARTED, &tree, 1, err);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}
 	close(pair[0]);
 	if (r < 0)
 		return r;
-	*ret_tree = fds[0];
+	*ret_tree = tree;
 	return 0;
 }

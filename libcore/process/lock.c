@@ -29,7 +29,7 @@ _Noreturn static void lock(int userns, const int trees[], int n, int sync)
 			continue;
 		r = nsi_mount_unstage(i, &tree, &err);
 		if (r == 0)
-			nsi_sync_send(sync, NSI_SYNC_TREE, 0, &tree, 1);
+			nsi_sync_send(sync, NSI_SYNC_TREE, &tree, 1);
 	}
 	if (r < 0)
 		nsi_child_fail(sync, &err);
@@ -38,8 +38,7 @@ _Noreturn static void lock(int userns, const int trees[], int n, int sync)
 
 int nsi_lock_trees(int userns, int trees[], int n, struct nsi_error *err)
 {
-	struct nsi_sync_record record;
-	int pair[2], fds[NSI_MAX_FDS], r = 0;
+	int pair[2], tree, r = 0;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
@@ -52,10 +51,10 @@ int nsi_lock_trees(int userns, int trees[], int n, struct nsi_error *err)
 	for (int i = 0; r == 0 && i < n; i++) {
 		if (trees[i] < 0)
 			continue;
-		r = nsi_sync_expect(pair[0], NSI_SYNC_TREE, &record, fds, err);
+		r = nsi_sync_expect(pair[0], NSI_SYNC_TREE, &tree, 1, err);
 		if (r == 0) {
 			close(trees[i]);
-			trees[i] = fds[0];
+			trees[i] = tree;
 		}
 	}
 	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)

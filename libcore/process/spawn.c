@@ -113,8 +113,7 @@ static int give_trees(
 static int prepare(const struct nsi_plan *plan, int rootfd, int image, const char *veth,
 	struct nsi_process *p, struct nsi_error *err)
 {
-	struct nsi_sync_record record;
-	int fds[NSI_MAX_FDS];
+	int fds[2];
 	int r = 0;
 
 	if (plan->rootless)
@@ -126,7 +125,7 @@ static int prepare(const struct nsi_plan *plan, int rootfd, int image, const cha
 	if (r == 0)
 		r = give_trees(plan, p->pid, rootfd, image, p->sync, err);
 	if (r == 0)
-		r = nsi_sync_expect(p->sync, NSI_SYNC_READY, &record, fds, err);
+		r = nsi_sync_expect(p->sync, NSI_SYNC_READY, fds, 2, err);
 	if (r < 0)
 		return r;
 	p->devpts = fds[0];

@@ -92,15 +92,14 @@ _Noreturn static void stack(const struct nsi_layers *layers, int sync)
 		r = nsi_mount_overlay(layers, &made, &err);
 	if (r < 0)
 		nsi_child_fail(sync, &err);
-	nsi_sync_send(sync, NSI_SYNC_STARTED, 0, &made, 1);
+	nsi_sync_send(sync, NSI_SYNC_STARTED, &made, 1);
 	_exit(0);
 }
 
 /* In a process of its own: the layers must be mounted somewhere while the overlay is made. */
 static int make_overlay(const struct nsi_layers *layers, int *ret_tree, struct nsi_error *err)
 {
-	struct nsi_sync_record record;
-	int pair[2], fds[NSI_MAX_FDS], r;
+	int pair[2], tree = -1, r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
@@ -111,13 +110,13 @@ static int make_overlay(const struct nsi_layers *layers, int *ret_tree, struct n
 	if (pid < 0) {
 		r = nsi_fail(err, errno, "forking", "a process to make an overlay with", NULL);
 	} else {
-		r = nsi_sync_expect(pair[0], NSI_SYNC_STARTED, &record, fds, err);
+		r = nsi_sync_expect(pair[0], NSI_SYNC_STARTED, &tree, 1, err);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}
 	close(pair[0]);
 	if (r == 0)
-		*ret_tree = fds[0];
+		*ret_tree = tree;
 	return r;
 }
 
@@ -257,7 +256,7 @@ static bool is_sent(const struct nsi_mount *m)
 
 static int send_record(int sync, enum nsi_sync kind, const int *fds, int n, struct nsi_error *err)
 {
-	int r = nsi_sync_send(sync, kind, 0, fds, n);
+	int r = nsi_sync_send(sync, kind, fds, n);
 
 	return r < 0 ? nsi_fail(err, -r, "starting", "the container's pid 1", "it has ended") : 0;
 }
@@ -314,20 +313,17 @@ int nsi_trees_send(
 int nsi_trees_receive(
 	const struct nsi_plan *plan, int sync, int *ret_root, int trees[], struct nsi_error *err)
 {
-	struct nsi_sync_record record;
-	int fds[NSI_MAX_FDS], r = 0;
+	int fds[2], r = 0;
 
 	for (int i = 0; i < NSI_MAX_TREES; i++)
 		trees[i] = -1;
 	for (int i = 0; r == 0 && i < plan->n_mounts; i++) {
 		if (!is_sent(&plan->mounts[i]))
 			continue;
-		r = nsi_sync_expect(sync, NSI_SYNC_TREE, &record, fds, err);
-		if (r == 0)
-			trees[i + 1] = fds[0];
+		r = nsi_sync_expect(sync, NSI_SYNC_TREE, &trees[i + 1], 1, err);
 	}
 	if (r == 0)
-		r = nsi_sync_expect(sync, NSI_SYNC_START, &record, fds, err);
+		r = nsi_sync_expect(sync, NSI_SYNC_START, fds, 2, err);
 	if (r < 0)
 		return r;
 	*ret_root = fds[0];

@@ -28,25 +28,47 @@ int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd)
 	return nsi_send(sock, &q, sizeof(q), &self, with_pidfd ? 1 : 0);
 }
 
-int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err)
+/* What the lists of an answer hold is bounded by their sizes here, whatever its numbers say. */
+static bool within_bounds(const struct nsi_reply *reply)
 {
-	ssize_t n = nsi_receive(sock, ret, sizeof(*ret), fds, timeout_ms);
+	const struct nsi_confinement *c = &reply->confine;
 
+	return c->n_groups >= 0 && c->n_groups <= NSI_MAX_GROUPS && c->limits.n >= 0 &&
+	       c->limits.n <= NSI_MAX_RLIMITS && c->ids.n_uids >= 0 && c->ids.n_uids <= NSI_MAX_IDMAP &&
+	       c->ids.n_gids >= 0 && c->ids.n_gids <= NSI_MAX_IDMAP &&
+	       c->filter.n[0] + c->filter.n[1] + c->filter.n[2] <= NSI_FILTER_MAX &&
+	       memchr(c->working_dir, 0, sizeof(c->working_dir)) &&
+	       (!reply->env_len || !reply->env[reply->env_len - 1]);
+}
+
+static int check_answer(struct nsi_reply *reply, ssize_t n, struct nsi_error *err)
+{
 	if (n < 0)
 		return nsi_fail(err, (int)-n, "waiting for", "the container's supervisor", NULL);
 	if (n == 0)
 		return nsi_failf(
 			err, ECONNRESET, "waiting for", "the container's supervisor", NULL, "it has ended");
-	if (n < (ssize_t)NSI_REPLY_HEAD || ret->magic != NSI_CONTROL_MAGIC || ret->env_len > NSI_ENV_BYTES ||
-		(size_t)n != NSI_REPLY_HEAD + ret->env_len)
+	if (n < (ssize_t)NSI_REPLY_HEAD || reply->magic != NSI_CONTROL_MAGIC ||
+		reply->env_len > NSI_ENV_BYTES || (size_t)n != NSI_REPLY_HEAD + reply->env_len ||
+		!within_bounds(reply))
 		return nsi_failf(err, EPROTO, "waiting for", "the container's supervisor", NULL,
 			"its answer is of another version of nsinit");
-	if (ret->code) {
-		if (err)
-			*err = ret->err;
-		return -ret->code;
-	}
-	return 0;
+	if (!reply->code)
+		return 0;
+	nsi_error_accept(&reply->err);
+	if (err)
+		*err = reply->err;
+	return -reply->err.code;
+}
+
+int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err)
+{
+	int r = check_answer(ret, nsi_receive(sock, ret, sizeof(*ret), fds, timeout_ms), err);
+
+	for (int i = 0; r < 0 && i < NSI_MAX_FDS; i++)
+		if (fds[i] >= 0)
+			close(nsi_take_fd(&fds[i]));
+	return r;
 }
 
 int nsi_control_ask(int sock, const struct nsi_question *question, struct nsi_reply *ret, int fds[],
@@ -62,6 +84,18 @@ int nsi_control_ask(int sock, const struct nsi_question *question, struct nsi_re
 	if (r < 0)
 		return nsi_fail(err, -r, "asking", "the container's supervisor", NULL);
 	return nsi_control_answer(sock, ANSWER_DEADLINE_MS, ret, fds, err);
+}
+
+char **nsi_reply_environment(struct nsi_reply *reply)
+{
+	char **list = calloc(NSI_SPEC_MAX_ENV + 1, sizeof(char *));
+	size_t at = 0;
+
+	for (size_t i = 0; list && i < NSI_SPEC_MAX_ENV && at < reply->env_len; i++) {
+		list[i] = reply->env + at;
+		at += strnlen(reply->env + at, reply->env_len - at) + 1;
+	}
+	return list;
 }
 
 static int address(const char *id, struct sockaddr_un *a)

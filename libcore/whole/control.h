@@ -56,12 +56,16 @@ enum nsi_reply_fd { NSI_FD_PID1, NSI_FD_DEVPTS, NSI_FD_TERMINALS, NSI_REPLY_FDS 
 
 #define NSI_REPLY_HEAD offsetof(struct nsi_reply, env)
 
-/* Ask; the answer is in *ret (NSI_REPLY_FDS descriptors in fds). */
+/* Ask; the answer is in *ret (NSI_REPLY_FDS descriptors in fds; on failure none is left open). */
 int nsi_control_ask(
 	int sock, const struct nsi_question *q, struct nsi_reply *ret, int fds[], struct nsi_error *err);
 
 /* Receive such an answer where connecting is the question. */
 int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err);
+
+/* The environment that an answer carries: a NULL-terminated list, the caller's to free, of strings that lie
+ * in the answer. NULL: no memory. */
+char **nsi_reply_environment(struct nsi_reply *reply);
 
 /* Whether result `r` of connecting or asking says that no supervisor answers (and not that it refused). */
 bool nsi_supervisor_gone(int r);

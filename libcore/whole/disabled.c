@@ -1,7 +1,7 @@
 /* The file that lets every login onto the host for a while: written by root, believed only if it is whole. */
+#include "../parse/disabled.h"
 #include "../base/cleanup.h"
 #include "../base/io.h"
-#include "../base/str.h"
 #include "state.h"
 
 #include <fcntl.h>
@@ -54,34 +54,9 @@ int nsi_enable(struct nsi_error *err)
 	return 0;
 }
 
-/* The rest of the line after `word`, with *text moved to the next line; NULL when it does not start so. */
-static char *take_line(char **text, const char *word)
-{
-	char *line = *text, *end = strchr(line, '\n');
-	size_t len = strlen(word);
-
-	if (!end || strncmp(line, word, len) != 0)
-		return NULL;
-	*end = '\0';
-	*text = end + 1;
-	return line + len;
-}
-
-static bool read_until(char *text, unsigned long long *ret_until)
-{
-	char boot[NSI_BOOT_ID_SIZE];
-
-	nsi_boot_id(boot);
-	const char *version = take_line(&text, "nsinit-disabled ");
-	const char *of_boot = version ? take_line(&text, "boot ") : NULL;
-	const char *until = of_boot ? take_line(&text, "until ") : NULL;
-	const char *by = until ? take_line(&text, "by ") : NULL;
-	return by && !*text && strcmp(version, "1") == 0 && boot[0] && strcmp(of_boot, boot) == 0 &&
-	       nsi_parse_number(until, 1, UINT64_MAX, ret_until);
-}
-
 unsigned nsi_disabled_seconds(void)
 {
+	char boot[NSI_BOOT_ID_SIZE];
 	cleanup_free char *text = NULL;
 	cleanup_fd int fd = -1;
 	unsigned long long until, now = seconds_since_boot();
@@ -90,7 +65,8 @@ unsigned nsi_disabled_seconds(void)
 	if (nsi_open_trusted(DISABLED_FILE, O_RDONLY, &fd, NULL, NULL) < 0 ||
 		nsi_read_fd(fd, DISABLED_FILE, MAX_BYTES, &text, &len, NULL) < 0)
 		return 0;
-	if (strlen(text) != len || !read_until(text, &until))
+	nsi_boot_id(boot);
+	if (strlen(text) != len || !nsi_disabled_until(text, boot, &until))
 		return 0;
 	/* Longer than can be asked for: not ours. */
 	if (now == 0 || until <= now || until - now > NSI_DISABLE_MAX)

@@ -6,6 +6,7 @@
 #include "../base/io.h"
 #include "../base/str.h"
 #include "../parse/policy.h"
+#include "../parse/proc.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -126,7 +127,7 @@ void nsi_lock_remove(const char *id)
 uint64_t nsi_start_time(pid_t pid)
 {
 	char path[40], text[1024];
-	unsigned long long start = 0;
+	uint64_t start;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -134,13 +135,7 @@ uint64_t nsi_start_time(pid_t pid)
 	if (n <= 0)
 		return 0;
 	text[n] = '\0';
-	/* The name, field 2, may contain anything; the last ')' ends it. */
-	const char *at = strrchr(text, ')');
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	if (!at || sscanf(at, " %llu", &start) != 1)
-		return 0;
-	return start;
+	return nsi_stat_start_time(text, &start) ? start : 0;
 }
 
 int nsi_open_process(pid_t pid, uint64_t start)
@@ -192,9 +187,20 @@ int nsi_state_write(const char *id, struct nsi_state *state, struct nsi_error *e
 	return 0;
 }
 
+bool nsi_state_accept(struct nsi_state *state, size_t size, const char boot_id[NSI_BOOT_ID_SIZE])
+{
+	if (size != sizeof(*state) || state->magic != NSI_STATE_MAGIC || state->size != sizeof(*state) ||
+		memcmp(state->boot_id, boot_id, NSI_BOOT_ID_SIZE) != 0)
+		return false;
+	state->rootfs[sizeof(state->rootfs) - 1] = '\0';
+	state->user[sizeof(state->user) - 1] = '\0';
+	state->cgroup[sizeof(state->cgroup) - 1] = '\0';
+	return true;
+}
+
 int nsi_state_read(const char *id, struct nsi_state *ret, struct nsi_error *err)
 {
-	char path[PATH_MAX], current[40];
+	char path[PATH_MAX], current[NSI_BOOT_ID_SIZE];
 	struct nsi_state state;
 
 	state_path(path, id, "state");
@@ -203,12 +209,8 @@ int nsi_state_read(const char *id, struct nsi_state *ret, struct nsi_error *err)
 		return nsi_fail(err, errno, "opening", path, NULL);
 	ssize_t n = read(fd, &state, sizeof(state));
 	nsi_boot_id(current);
-	if (n != (ssize_t)sizeof(state) || state.magic != NSI_STATE_MAGIC || state.size != sizeof(state) ||
-		memcmp(state.boot_id, current, sizeof(current)) != 0)
+	if (n < 0 || !nsi_state_accept(&state, (size_t)n, current))
 		return nsi_failf(err, ENOENT, "reading", path, NULL, "left by another boot or version");
-	state.rootfs[sizeof(state.rootfs) - 1] = '\0';
-	state.user[sizeof(state.user) - 1] = '\0';
-	state.cgroup[sizeof(state.cgroup) - 1] = '\0';
 	*ret = state;
 	return 0;
 }

@@ -36,7 +36,7 @@ enum { NSI_STATE_MAGIC = 0x6e736901, NSI_ID_SIZE = 40, NSI_BOOT_ID_SIZE = 40 };
 
 struct nsi_state {
 	uint32_t magic, size;
-	char boot_id[40];
+	char boot_id[NSI_BOOT_ID_SIZE];
 	pid_t supervisor, pid1;
 	uint64_t supervisor_start, pid1_start; /* clock ticks since boot, proc(5) stat field 22 */
 	char rootfs[1024];                     /* for people */
@@ -63,6 +63,9 @@ uint64_t nsi_start_time(pid_t pid);
 
 /* Open the process only if it is the one that started then, in this boot. -1: it is gone. */
 int nsi_open_process(pid_t pid, uint64_t start);
+
+/* Whether the `size` bytes that were read from a file are a record of this version and boot. */
+bool nsi_state_accept(struct nsi_state *state, size_t size, const char boot_id[NSI_BOOT_ID_SIZE]);
 
 int nsi_state_write(const char *id, struct nsi_state *state, struct nsi_error *err);
 /* -ENOENT: none, or one of another boot. */

@@ -1,28 +1,76 @@
-/* What nsinit-shell takes from a socket that says it is the supervisor's. */
+/*
+ * What nsinit-shell, `nsinit exec` and the PAM module take from a socket that says it is the supervisor's.
+ * The first byte says how many descriptors come with it, the next two how long the environment is; then
+ * patches onto an answer in order, {offset, length, bytes}, and the environment's bytes.
+ */
 #include "fuzz.h"
 
 #include "../../libcore/base/io.h"
 #include "../../libcore/whole/control.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
+
+static size_t make(struct fuzz_input *in, struct nsi_reply *reply)
+{
+	unsigned env = fuzz_word(in) % (NSI_ENV_BYTES + 1), patches = fuzz_byte(in) % 8;
+
+	*reply = (struct nsi_reply){.magic = NSI_CONTROL_MAGIC, .env_len = env};
+	nsi_failf(&reply->err, EBUSY, "opening", "a session", "wait", "too many are open");
+	reply->confine.working_dir[0] = '/';
+	memset(reply->env, 0, env);
+	for (unsigned i = 0; i < patches && in->left; i++) {
+		size_t at = fuzz_word(in) % NSI_REPLY_HEAD, len = fuzz_byte(in);
+
+		fuzz_block(in, (uint8_t *)reply + at, len > NSI_REPLY_HEAD - at ? NSI_REPLY_HEAD - at : len);
+	}
+	fuzz_block(in, reply->env, env);
+	return NSI_REPLY_HEAD + env;
+}
+
+/* What the programs do with it next. */
+static void use(struct nsi_reply *reply)
+{
+	const struct nsi_confinement *c = &reply->confine;
+	char **list = nsi_reply_environment(reply);
+
+	fuzz_check(reply->env_len <= NSI_ENV_BYTES && list);
+	for (size_t i = 0; list[i]; i++)
+		fuzz_check(list[i] + strlen(list[i]) < reply->env + NSI_ENV_BYTES);
+	free(list);
+	fuzz_check(c->n_groups >= 0 && c->n_groups <= NSI_MAX_GROUPS);
+	fuzz_check(c->limits.n >= 0 && c->limits.n <= NSI_MAX_RLIMITS);
+	fuzz_check(c->filter.n[0] + c->filter.n[1] + c->filter.n[2] <= NSI_FILTER_MAX);
+	fuzz_check(memchr(c->working_dir, 0, sizeof(c->working_dir)) != NULL);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct nsi_reply reply;
+	static struct nsi_reply sent, got;
+	struct fuzz_input in = {data, size};
 	struct nsi_error err = {0};
-	int pair[2], fds[NSI_MAX_FDS];
-	char text[2048];
+	int pair[2], fds[NSI_MAX_FDS], before = fuzz_next_fd();
+	const int some[NSI_MAX_FDS] = {2, 2, 2, 2, 2, 2, 2, 2};
+	unsigned how = fuzz_byte(&in);
+	size_t len = make(&in, &sent);
 
-	if (size == 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+	if (how & 16)
+		len = fuzz_word(&in) % sizeof(sent);
+	memset(&got, 'x', sizeof(got));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return 0;
-	if (send(pair[1], data, size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)size) {
-		if (nsi_control_answer(pair[0], 0, &reply, fds, &err) < 0)
-			nsi_error_text(&err, text, sizeof(text));
-		else if (reply.env_len > NSI_ENV_BYTES)
-			abort();
+	nsi_send(pair[1], &sent, len, some, how % (NSI_MAX_FDS + 1));
+	close(pair[1]);
+	int r = nsi_control_answer(pair[0], 0, &got, fds, &err);
+	fuzz_check(r <= 0);
+	if (r < 0) {
+		fuzz_check_error(r, &err);
+	} else {
+		use(&got);
+		for (int i = 0; i < NSI_MAX_FDS; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
 	}
 	close(pair[0]);
-	close(pair[1]);
+	fuzz_check(fuzz_next_fd() == before);
 	return 0;
 }

@@ -3,23 +3,99 @@
 #ifndef NSINIT_FUZZ_H
 #define NSINIT_FUZZ_H
 
+#include "../../libcore/base/error.h"
+
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A property that must hold whatever the input. */
+static inline void fuzz_check(bool holds)
+{
+	if (!holds)
+		abort();
+}
 
 /* The input as a C string of exactly its size, so that a read past the end is seen. */
 static inline char *fuzz_text(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1);
 
-	if (!text)
-		abort();
+	fuzz_check(text != NULL);
 	memcpy(text, data, size);
 	text[size] = '\0';
 	return text;
+}
+
+/* Cut `*text` off at its first `c`, and return what follows; NULL: there is none. */
+static inline char *fuzz_cut(char *text, int c)
+{
+	char *at = text ? strchr(text, c) : NULL;
+
+	if (at)
+		*at++ = '\0';
+	return at;
+}
+
+/* An input that is a sequence of bytes and short blocks. At its end there are zeroes. */
+struct fuzz_input {
+	const uint8_t *data;
+	size_t left;
+};
+
+static inline unsigned fuzz_byte(struct fuzz_input *in)
+{
+	if (!in->left)
+		return 0;
+	in->left--;
+	return *in->data++;
+}
+
+static inline unsigned fuzz_word(struct fuzz_input *in)
+{
+	unsigned low = fuzz_byte(in);
+
+	return low | fuzz_byte(in) << 8;
+}
+
+/* The next `len` bytes, or as many as there are, at the start of `block`. How many. */
+static inline size_t fuzz_block(struct fuzz_input *in, void *block, size_t len)
+{
+	if (len > in->left)
+		len = in->left;
+	if (len)
+		memcpy(block, in->data, len);
+	in->data += len;
+	in->left -= len;
+	return len;
+}
+
+/* An error record as every caller may rely on: it says something, in printable and terminated texts. */
+static inline void fuzz_check_error(int r, const struct nsi_error *err)
+{
+	const char *const texts[] = {err->reason, err->step, err->object, err->cause, err->hint, err->key};
+	char text[2048];
+
+	fuzz_check(r < 0 && err->code > 0 && err->code < 4096 && r == -err->code);
+	fuzz_check(err->exit_status > 0 && err->exit_status < 256);
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		for (const char *p = texts[i]; *p; p++)
+			fuzz_check((unsigned char)*p >= 0x20 && (unsigned char)*p < 0x7f);
+	nsi_error_text(err, text, sizeof(text));
+}
+
+/* The number that the next descriptor gets: the same before and after where none is left open. */
+static inline int fuzz_next_fd(void)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+	close(fd);
+	return fd;
 }
 
 #endif

@@ -11,14 +11,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct nsi_policy *policy;
 	struct nsi_decision decision;
 	struct nsi_error err = {0};
+	int r = nsi_policy_parse("nsinit.conf", text, size, &policy, &err);
 
-	if (nsi_policy_parse("nsinit.conf", text, size, &policy, &err) == 0) {
-		if (nsi_policy_decide(policy, &user, &decision, &err) < 0 && err.code <= 0)
-			abort();
+	if (r < 0) {
+		fuzz_check_error(r, &err);
+	} else {
+		r = nsi_policy_decide(policy, &user, &decision, &err);
+		if (r < 0)
+			fuzz_check_error(r, &err);
+		else if (decision.verdict == NSI_CONTAINER)
+			fuzz_check(decision.rootfs[0] == '/');
 		nsi_policy_service(policy, "sshd");
 		nsi_policy_free(policy);
-	} else if (err.code <= 0 || !err.cause[0]) {
-		abort();
 	}
 	free(text);
 	return 0;

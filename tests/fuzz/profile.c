@@ -9,14 +9,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = fuzz_text(data, size);
 	struct nsi_profile *profile;
 	struct nsi_error err = {0};
+	int r = nsi_profile_parse("profile.json", text, size, &profile, &err);
 
 	filter = (struct nsi_filter){0};
-	if (nsi_profile_parse("profile.json", text, size, &profile, &err) == 0) {
-		if (nsi_seccomp_compile_profile(profile, 0xa80425fb, &filter, &err) < 0 && err.code <= 0)
-			abort(); /* a failure without an error */
+	if (r < 0) {
+		fuzz_check_error(r, &err);
+	} else {
+		r = nsi_seccomp_compile_profile(profile, 0xa80425fb, &filter, &err);
+		if (r < 0)
+			fuzz_check_error(r, &err);
+		else
+			fuzz_check(filter.n[0] + filter.n[1] + filter.n[2] <= NSI_FILTER_MAX);
 		nsi_profile_free(profile);
-	} else if (err.code <= 0 || !err.cause[0]) {
-		abort();
 	}
 	free(text);
 	return 0;

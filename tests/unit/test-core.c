@@ -33,6 +33,20 @@ static void numbers(void **state)
 	assert_true(v == UINT64_MAX);
 }
 
+static void versions(void **state)
+{
+	static const char *const bad[] = {
+		"", "6", "6.", ".1", "x6.1", " 6.1", "-6.1", "6.-1", "65536.1", "6.100000"};
+	unsigned version = 0;
+
+	(void)state;
+	assert_string_equal(nsi_parse_version("6.1.0-18-amd64", &version), ".0-18-amd64");
+	assert_int_equal(version, 6 << 16 | 1);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_null(nsi_parse_version(bad[i], &version));
+	assert_int_equal(version, 6 << 16 | 1);
+}
+
 static void nearest(void **state)
 {
 	static const char *const names[] = {"hostname", "environment", "network", NULL};
@@ -272,11 +286,11 @@ static void deep_json(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(nearest),
-		cmocka_unit_test(addresses), cmocka_unit_test(names), cmocka_unit_test(accounts),
-		cmocka_unit_test(idmaps), cmocka_unit_test(plans), cmocka_unit_test(users),
-		cmocka_unit_test(deep_json), cmocka_unit_test(hardware_addresses_and_networks),
-		cmocka_unit_test(network_decisions)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(versions),
+		cmocka_unit_test(nearest), cmocka_unit_test(addresses), cmocka_unit_test(names),
+		cmocka_unit_test(accounts), cmocka_unit_test(idmaps), cmocka_unit_test(plans),
+		cmocka_unit_test(users), cmocka_unit_test(deep_json),
+		cmocka_unit_test(hardware_addresses_and_networks), cmocka_unit_test(network_decisions)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
