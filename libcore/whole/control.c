@@ -28,10 +28,8 @@ int nsi_control_tell(int sock, enum nsi_ask ask, bool with_pidfd)
 	return nsi_send(sock, &q, sizeof(q), &self, with_pidfd ? 1 : 0);
 }
 
-int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err)
+static int check_answer(ssize_t n, const struct nsi_reply *ret, struct nsi_error *err)
 {
-	ssize_t n = nsi_receive(sock, ret, sizeof(*ret), fds, timeout_ms);
-
 	if (n < 0)
 		return nsi_fail(err, (int)-n, "waiting for", "the container's supervisor", NULL);
 	if (n == 0)
@@ -47,6 +45,16 @@ int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[
 		return -ret->code;
 	}
 	return 0;
+}
+
+int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err)
+{
+	int r = check_answer(nsi_receive(sock, ret, sizeof(*ret), fds, timeout_ms), ret, err);
+
+	for (int i = 0; r < 0 && i < NSI_MAX_FDS; i++)
+		if (fds[i] >= 0)
+			close(nsi_take_fd(&fds[i]));
+	return r;
 }
 
 int nsi_control_ask(int sock, const struct nsi_question *question, struct nsi_reply *ret, int fds[],
