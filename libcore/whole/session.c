@@ -42,7 +42,7 @@ static void take_reply(struct nsi_session *s, const struct nsi_reply *reply, con
 int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *decision,
 	struct nsi_session **ret_session, struct nsi_error *err)
 {
-	struct nsi_login who = {.user = *user, .decision = *decision};
+	struct nsi_login who;
 	struct nsi_question q = {.ask = NSI_ASK_LOGIN, .uid = user->uid, .leader = -1};
 	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
 	struct nsi_session *s = calloc(1, sizeof(*s));
@@ -53,6 +53,10 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 		free(s);
 		return nsi_fail(err, ENOMEM, "opening", "a session", NULL);
 	}
+	/* With what is between the members: it is sent. */
+	memset(&who, 0, sizeof(who));
+	who.user = *user;
+	who.decision = *decision;
 	s->sock = s->pid1 = s->terminals = s->cgroup = -1;
 	s->mounts = (struct nsi_mounts_before){-1, -1, -1};
 	s->relay = decision->tty == NSI_TTY_RELAY;
