@@ -28,6 +28,7 @@
 #include <pthread.h>
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,8 @@ struct arguments {
 
 struct login {
 	pid_t owner; /* the process that opened the session */
+	bool split;  /* counted in `splits` */
+	bool covers; /* has taken `covered` */
 	enum nsi_service_mode mode;
 	struct nsi_session *session;
 	char user[256];
@@ -63,29 +66,46 @@ struct verdict {
 	enum nsi_service_mode mode;
 };
 
-/* Whether forked children are kept from becoming a user. Global, since atfork handlers have no argument. */
-static bool guarded;
+/*
+ * Of this process, as a fork and a mount namespace are. While a session by `split` is open, forked children
+ * are kept from becoming a user; the terminals of one session at a time can cover those of the host.
+ */
+static atomic_int splits;
+static atomic_bool covered;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static bool registered;
 
 /* Between fork() and whatever the child goes on with: only what is async-signal-safe. */
 static void guard_child(void)
 {
-	if (guarded && nsi_setuid_suspend() < 0)
+	if (splits > 0 && nsi_setuid_suspend() < 0)
 		_exit(REFUSED);
+}
+
+static void register_guard(void)
+{
+	registered = pthread_atfork(NULL, NULL, guard_child) == 0;
 }
 
 /*
  * Helpers that other session modules fork are children too. They regain the capability when they execute a
  * program as root. The C library forgets the handler when it unloads this module.
  */
-static int guard_forks(void)
+static bool guard_forks(struct login *login)
 {
-	static bool registered;
+	if (pthread_once(&once, register_guard) != 0 || !registered)
+		return false;
+	login->split = true;
+	splits++;
+	return true;
+}
 
-	if (!registered && pthread_atfork(NULL, NULL, guard_child) != 0)
-		return PAM_SESSION_ERR;
-	registered = true;
-	guarded = true;
-	return PAM_SUCCESS;
+/* What open_session has changed of this process for that login. */
+static void unguard(const struct login *login)
+{
+	splits -= login->split;
+	if (login->covers)
+		covered = false;
 }
 
 static bool parse_arguments(pam_handle_t *pamh, int argc, const char **argv, struct arguments *args)
@@ -141,8 +161,8 @@ static void forget_login(pam_handle_t *pamh, void *data, int status)
 	if (!login)
 		return;
 	if (login->owner == getpid()) {
-		guarded = false;
 		nsi_session_close(login->session);
+		unguard(login);
 	} else {
 		nsi_session_free(login->session);
 	}
@@ -188,14 +208,24 @@ static int check_shell(const struct nsi_user *user, struct nsi_error *err)
 		"this service only starts the login shell, which is not " NSINIT_SHELL);
 }
 
+/* sshd allocates the terminal, and its child has it when it joins. */
+static int prepare_split(struct login *login, bool relay, struct nsi_error *err)
+{
+	/* The namespaces of two could only be left in the order in which they were made. */
+	if (!relay && atomic_exchange(&covered, true))
+		return fail(err, EBUSY, "terminal", "another session of this process has its terminals here");
+	login->covers = !relay;
+	if (nsi_session_terminal(login->session, err) < 0)
+		return -1;
+	return guard_forks(login) ? 0 : fail(err, ENOMEM, "internal", "no memory");
+}
+
 /* The session is open and counted; now the way in that the service has. */
-static int bring_in(pam_handle_t *pamh, struct login *login, struct nsi_error *err)
+static int bring_in(pam_handle_t *pamh, struct login *login, bool relay, struct nsi_error *err)
 {
 	switch (login->mode) {
 	case NSI_SERVICE_SPLIT:
-		if (nsi_session_terminal(login->session, err) < 0)
-			return -1;
-		return guard_forks() == PAM_SUCCESS ? 0 : fail(err, ENOMEM, "internal", "no memory");
+		return prepare_split(login, relay, err);
 	case NSI_SERVICE_JOIN:
 		/* The log line first: inside there is nobody to tell. */
 		pam_syslog(pamh, LOG_INFO, "user=%s enters its container", login->user);
@@ -225,13 +255,13 @@ static int open_container(pam_handle_t *pamh, int flags, const struct verdict *v
 	if (r == 0)
 		r = nsi_session_open(&v->user, &v->decision, &login->session, &err);
 	if (r == 0)
-		r = bring_in(pamh, login, &err);
+		r = bring_in(pamh, login, v->decision.tty == NSI_TTY_RELAY, &err);
 	if (r == 0 && (export_environment(pamh, login->session) != PAM_SUCCESS ||
 			      pam_set_data(pamh, DATA_SESSION, login, forget_login) != PAM_SUCCESS))
 		r = fail(&err, ENOMEM, "internal", "no memory");
 	if (r < 0) {
-		guarded = false;
 		nsi_session_close(login->session);
+		unguard(login);
 		free(login);
 		return refuse(pamh, flags, v->user.name, &err);
 	}
@@ -296,6 +326,29 @@ static int deny(pam_handle_t *pamh, int flags, const struct verdict *v, const ch
 	return PAM_SESSION_ERR;
 }
 
+/*
+ * Where the module stands twice in a stack, say. The session that is open is the one: a second of it would
+ * lose the way back of the first.
+ */
+static bool open_already(pam_handle_t *pamh, int flags, const char *name, int *ret)
+{
+	const void *data = NULL;
+	struct nsi_error err;
+
+	if (pam_get_data(pamh, DATA_SESSION, &data) != PAM_SUCCESS || !data)
+		return false;
+	const struct login *login = data;
+	if (login->owner != getpid())
+		return false;
+	if (strcmp(login->user, name) == 0) {
+		*ret = PAM_SUCCESS;
+	} else {
+		fail(&err, EBUSY, "session", "another user's is open by this handle");
+		*ret = refuse(pamh, flags, name, &err);
+	}
+	return true;
+}
+
 EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	const void *service = NULL;
@@ -304,9 +357,12 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 	struct arguments args;
 	struct verdict v;
 	bool loaded;
+	int r;
 
 	if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name || !*name)
 		return PAM_SESSION_ERR;
+	if (open_already(pamh, flags, name, &r))
+		return r;
 	if (disabled(pamh, name))
 		return PAM_IGNORE;
 	if (!parse_arguments(pamh, argc, argv, &args))
@@ -355,7 +411,7 @@ static void join_or_end(pam_handle_t *pamh, struct login *login)
 	char text[2048];
 
 	if (nsi_setuid_resume(&err) == 0 && nsi_session_join(login->session, &err) == 0) {
-		guarded = false;
+		splits = 0; /* of this child: it is inside */
 		return;
 	}
 	pam_syslog(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err.reason, login->user,

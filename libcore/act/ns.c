@@ -5,6 +5,7 @@
 #include "../base/io.h"
 #include "mount.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,22 +61,76 @@ int nsi_write_idmaps(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err
 	return r < 0 ? r : write_map(pid, "gid_map", ids->gids, ids->n_gids, err);
 }
 
-int nsi_private_mounts(int *ret_old, struct nsi_error *err)
+/* The kernel refuses it to a process that has threads, and it changes nothing for any other, unshare(2). */
+bool nsi_has_threads(void)
 {
-	cleanup_fd int old = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return unshare(CLONE_THREAD) < 0;
+}
 
-	if (old < 0)
+static int remember(struct nsi_mounts_before *ret, struct nsi_error *err)
+{
+	cleanup_fd int ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	cleanup_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_fd int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (ns < 0)
 		return nsi_fail(err, errno, "opening", "/proc/self/ns/mnt", NULL);
-	if (unshare(CLONE_NEWNS) < 0)
-		return nsi_fail(err, errno, "unsharing", "the mount namespace", NULL);
-	/* A slave: what the host unmounts must not stay pinned here. */
-	int r = nsi_mount_slave(err);
+	if (root < 0 || cwd < 0)
+		return nsi_fail(err, errno, "opening", root < 0 ? "/" : "the working directory", NULL);
+	*ret = (struct nsi_mounts_before){nsi_take_fd(&ns), nsi_take_fd(&root), nsi_take_fd(&cwd)};
+	return 0;
+}
+
+int nsi_private_mounts(struct nsi_mounts_before *ret_before, struct nsi_error *err)
+{
+	struct nsi_mounts_before before = {-1, -1, -1};
+
+	/* It would be the namespace of the calling thread alone, which would never again share its working
+	 * directory with the others. */
+	if (nsi_has_threads())
+		return nsi_failf(err, EINVAL, "unsharing", "the mount namespace",
+			"with tty = \"relay\" in the policy it is not needed", "this process has threads");
+	int r = remember(&before, err);
+	if (r == 0 && unshare(CLONE_NEWNS) < 0)
+		r = nsi_fail(err, errno, "unsharing", "the mount namespace", NULL);
 	if (r < 0) {
-		nsi_leave(old);
+		nsi_mounts_forget(&before);
 		return r;
 	}
-	*ret_old = nsi_take_fd(&old);
+	/* A slave: what the host unmounts must not stay pinned here. */
+	r = nsi_mount_slave(err);
+	if (r < 0) {
+		nsi_leave(&before);
+		return r;
+	}
+	*ret_before = before;
 	return 0;
+}
+
+void nsi_leave(struct nsi_mounts_before *before)
+{
+	char cwd[PATH_MAX];
+
+	if (before->ns < 0)
+		return;
+	bool named = getcwd(cwd, sizeof(cwd)) != NULL;
+	/* It moves root and working directory to the root of the namespace, setns(2). */
+	if (setns(before->ns, CLONE_NEWNS) == 0) {
+		if (fchdir(before->root) == 0)
+			(void)!chroot(".");
+		if (!named || chdir(cwd) < 0)
+			(void)!fchdir(before->cwd);
+	}
+	nsi_mounts_forget(before);
+}
+
+void nsi_mounts_forget(struct nsi_mounts_before *before)
+{
+	int *const fds[] = {&before->ns, &before->root, &before->cwd};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		if (*fds[i] >= 0)
+			close(nsi_take_fd(fds[i]));
 }
 
 int nsi_lesser_mounts(int userns, struct nsi_error *err)
@@ -85,11 +140,6 @@ int nsi_lesser_mounts(int userns, struct nsi_error *err)
 	if (unshare(CLONE_NEWNS) < 0)
 		return nsi_fail(err, errno, "unsharing", "the mount namespace", NULL);
 	return 0;
-}
-
-int nsi_leave(int old_mount_namespace)
-{
-	return setns(old_mount_namespace, CLONE_NEWNS) < 0 ? -errno : 0;
 }
 
 int nsi_own_cgroup_root(struct nsi_error *err)

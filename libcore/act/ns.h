@@ -17,9 +17,22 @@ int nsi_write_idmaps(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err
 /* The same by an ordinary user, for one uid and one gid, the caller's; setgroups(2) is then denied inside. */
 int nsi_write_own_idmaps(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err);
 
-/* A mount namespace of our own that still follows the host's mounts. *ret_old goes back with nsi_leave(). */
-int nsi_private_mounts(int *ret_old, struct nsi_error *err);
-int nsi_leave(int old_mount_namespace);
+/* The way back to a mount namespace. Descriptors, -1 where there are none. */
+struct nsi_mounts_before {
+	int ns, root, cwd;
+};
+
+/*
+ * A mount namespace of our own that still follows the host's mounts. nsi_leave() goes back, keeps root and
+ * working directory, and closes what `before` holds. A process that has threads is refused.
+ */
+int nsi_private_mounts(struct nsi_mounts_before *ret_before, struct nsi_error *err);
+void nsi_leave(struct nsi_mounts_before *before);
+/* The same without going back. */
+void nsi_mounts_forget(struct nsi_mounts_before *before);
+
+/* Whether the process has more than one thread. Such a one can enter no container with a user namespace. */
+bool nsi_has_threads(void);
 
 /* Move to a cgroup namespace whose root is the present cgroup. */
 int nsi_own_cgroup_root(struct nsi_error *err);

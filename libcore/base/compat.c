@@ -85,6 +85,16 @@ int nsi_execveat(int fd, char *const argv[], char *const envp[])
 	return (int)syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
 }
 
+pid_t nsi_fork_unnoticed(void)
+{
+	struct clone_args args = {0};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	if (pid < 0 && errno == ENOSYS)
+		pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+	return pid;
+}
+
 pid_t nsi_clone3(uint64_t flags, int *ret_pidfd)
 {
 	return nsi_clone3_into(flags, 0, ret_pidfd);

@@ -22,7 +22,7 @@ static void take_limits_of_init(void)
 	}
 }
 
-/* After fork() in a process that may have threads: async-signal-safe calls only, signal-safety(7). */
+/* In a copy of a process that may have threads: async-signal-safe calls only, signal-safety(7). */
 _Noreturn static void become_supervisor(const char *program, int sock)
 {
 	static char verb[] = "supervise";
@@ -33,7 +33,7 @@ _Noreturn static void become_supervisor(const char *program, int sock)
 	sigset_t none;
 
 	setsid();
-	if (fork() != 0)
+	if (nsi_fork_unnoticed() != 0)
 		_exit(0);
 	for (int sig = 1; sig < NSIG; sig++)
 		sigaction(sig, &dfl, NULL);
@@ -58,13 +58,20 @@ _Noreturn static void become_supervisor(const char *program, int sock)
 
 int nsi_launch(const char *program, int sock, struct nsi_error *err)
 {
-	pid_t pid = fork();
+	sigset_t all, before;
 
-	if (pid < 0)
-		return nsi_fail(err, errno, "forking", "the supervisor", NULL);
+	/* The copy must not run the caller's handlers, for a signal to the whole process group say. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
+	pid_t pid = nsi_fork_unnoticed();
+	int code = errno;
+
 	if (pid == 0)
 		become_supervisor(program, sock);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	if (pid < 0)
+		return nsi_fail(err, code, "forking", "the supervisor", NULL);
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
 		continue;
 	return 0;
 }

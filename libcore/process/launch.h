@@ -6,8 +6,8 @@
 
 /*
  * Start `program` "supervise" with `sock` as its descriptor 3, as nobody's child and with nothing of the
- * caller: not its session, environment, signals, limits, descriptors, working directory or login uid. Waits
- * for one process of its own by pid and leaves the caller's other children and its SIGCHLD handler alone.
+ * caller: not its session, environment, signals, limits, descriptors, working directory or login uid. The
+ * caller, which may have threads, hears of no child.
  */
 int nsi_launch(const char *program, int sock, struct nsi_error *err);
 

@@ -17,7 +17,8 @@
 _Noreturn static void lock(int userns, const int trees[], int n, int sync)
 {
 	struct nsi_error err = {0};
-	int unused, tree;
+	struct nsi_mounts_before unused;
+	int tree;
 	int r = nsi_private_mounts(&unused, &err);
 
 	if (r == 0)

@@ -82,7 +82,8 @@ static int act_as_owner(const struct nsi_layers *layers, struct nsi_error *err)
 _Noreturn static void stack(const struct nsi_layers *layers, int sync)
 {
 	struct nsi_error err = {0};
-	int unused, made = -1;
+	struct nsi_mounts_before unused;
+	int made = -1;
 	int r = nsi_private_mounts(&unused, &err);
 
 	umask(0);

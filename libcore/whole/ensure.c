@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 
 enum { ENDING_DEADLINE_MS = 10000 };
@@ -37,9 +38,13 @@ int nsi_make_room(const char *id, int rootfd, struct nsi_error *err)
 static int start(const struct nsi_login *who, const struct nsi_question *q, int rootfd, int lock,
 	int *ret_sock, struct nsi_reply *reply, int fds[], struct nsi_error *err)
 {
-	struct nsi_launch_order order = {.magic = NSI_CONTROL_MAGIC, .who = *who};
+	struct nsi_launch_order order;
 	int pair[2], r;
 
+	/* With what is between the members: nothing of the caller's memory goes along. */
+	memset(&order, 0, sizeof(order));
+	order.magic = NSI_CONTROL_MAGIC;
+	order.who = *who;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
 	r = nsi_launch(NSINIT_PROGRAM, pair[1], err);

@@ -18,9 +18,9 @@
 
 struct nsi_session {
 	int sock, pid1, terminals;
-	int cgroup;     /* its directory, or -1 */
-	bool relay;     /* the terminals stay the host's */
-	int old_mounts; /* the mount namespace to return to, or -1 */
+	int cgroup; /* its directory, or -1 */
+	bool relay; /* the terminals stay the host's */
+	struct nsi_mounts_before mounts;
 	struct nsi_confinement confine;
 	size_t env_len;
 	char env[NSI_ENV_BYTES];
@@ -42,7 +42,7 @@ static void take_reply(struct nsi_session *s, const struct nsi_reply *reply, con
 int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *decision,
 	struct nsi_session **ret_session, struct nsi_error *err)
 {
-	struct nsi_login who = {.user = *user, .decision = *decision};
+	struct nsi_login who;
 	struct nsi_question q = {.ask = NSI_ASK_LOGIN, .uid = user->uid, .leader = -1};
 	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
 	struct nsi_session *s = calloc(1, sizeof(*s));
@@ -53,7 +53,12 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 		free(s);
 		return nsi_fail(err, ENOMEM, "opening", "a session", NULL);
 	}
-	s->sock = s->pid1 = s->terminals = s->cgroup = s->old_mounts = -1;
+	/* With what is between the members: it is sent. */
+	memset(&who, 0, sizeof(who));
+	who.user = *user;
+	who.decision = *decision;
+	s->sock = s->pid1 = s->terminals = s->cgroup = -1;
+	s->mounts = (struct nsi_mounts_before){-1, -1, -1};
 	s->relay = decision->tty == NSI_TTY_RELAY;
 	r = nsi_ensure(&who, &q, &s->sock, reply, fds, err);
 	if (r == 0)
@@ -74,7 +79,7 @@ int nsi_session_terminal(struct nsi_session *s, struct nsi_error *err)
 
 	if (s->relay)
 		return 0;
-	r = nsi_private_mounts(&s->old_mounts, err);
+	r = nsi_private_mounts(&s->mounts, err);
 	if (r == 0)
 		r = nsi_mount_terminals(s->terminals, err);
 	if (r < 0)
@@ -134,6 +139,11 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 		r = nsi_failf(err, EPERM, "entering", "the container",
 			"remove userns = \"off\" from the rule",
 			"a privileged process may do so only with a user namespace");
+	/* Before anything is changed that cannot be undone. */
+	if (r == 0 && nsi_has_threads())
+		r = nsi_failf(err, EINVAL, "entering", "the container",
+			"let this service open its sessions in processes of their own",
+			"the kernel keeps a process that has threads out");
 	if (r == 0)
 		r = nsi_pin_names(err);
 	if (r == 0 && !s->confine.seccomp) /* the filter has it */
@@ -173,8 +183,7 @@ void nsi_session_close(struct nsi_session *s)
 {
 	if (!s)
 		return;
-	if (s->old_mounts >= 0)
-		nsi_leave(s->old_mounts);
+	nsi_leave(&s->mounts);
 	if (s->sock >= 0)
 		nsi_control_tell(s->sock, NSI_ASK_CLOSE, false);
 	nsi_session_free(s);
@@ -182,17 +191,12 @@ void nsi_session_close(struct nsi_session *s)
 
 void nsi_session_free(struct nsi_session *s)
 {
-	int *fds[5];
-
 	if (!s)
 		return;
-	fds[0] = &s->sock;
-	fds[1] = &s->pid1;
-	fds[2] = &s->terminals;
-	fds[3] = &s->old_mounts;
-	fds[4] = &s->cgroup;
-	for (int i = 0; i < 5; i++)
+	int *const fds[] = {&s->sock, &s->pid1, &s->terminals, &s->cgroup};
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)
 			close(*fds[i]);
+	nsi_mounts_forget(&s->mounts);
 	free(s);
 }

@@ -20,17 +20,22 @@
 /* Root's, and at most passed through by others. */
 static int make_dir(const char *path, mode_t mode, struct nsi_error *err)
 {
+	bool made = mkdir(path, mode) == 0;
 	struct stat st;
 
-	if (mkdir(path, 0700) == 0) {
-		if (chmod(path, mode) < 0)
-			return nsi_fail(err, errno, "making directory", path, NULL);
-	} else if (errno != EEXIST) {
+	if (!made && errno != EEXIST)
 		return nsi_fail(err, errno, "making directory", path, NULL);
-	}
 	if (lstat(path, &st) < 0)
 		return nsi_fail(err, errno, "checking directory", path, NULL);
-	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 07777) != mode)
+	bool own = S_ISDIR(st.st_mode) && st.st_uid == geteuid();
+	mode_t is = st.st_mode & 07777;
+	/* The umask has taken some of it, of ours or of somebody's who has made it just now. */
+	if (own && is != mode && (made || (is & ~mode) == 0)) {
+		if (chmod(path, mode) < 0)
+			return nsi_fail(err, errno, "making directory", path, NULL);
+		is = mode;
+	}
+	if (!own || is != mode)
 		return nsi_failf(err, EPERM, "checking directory", path, "remove it",
 			"it is not root's with mode %04o", (unsigned)mode);
 	return 0;
