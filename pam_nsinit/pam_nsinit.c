@@ -296,6 +296,15 @@ static int deny(pam_handle_t *pamh, int flags, const struct verdict *v, const ch
 	return PAM_SESSION_ERR;
 }
 
+/* By a second line for us in the same stack, as an included file may have it. */
+static bool is_open(pam_handle_t *pamh)
+{
+	const void *data = NULL;
+
+	return pam_get_data(pamh, DATA_SESSION, &data) == PAM_SUCCESS && data &&
+	       ((const struct login *)data)->owner == getpid();
+}
+
 EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	const void *service = NULL;
@@ -305,6 +314,8 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 	struct verdict v;
 	bool loaded;
 
+	if (is_open(pamh))
+		return PAM_SUCCESS;
 	if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name || !*name)
 		return PAM_SESSION_ERR;
 	if (disabled(pamh, name))
