@@ -53,6 +53,18 @@ class Hook(Case):
                     self.assertFalse(os.path.exists(MARK))
             self.assertEqual(ssh('bob', 'hostname').stdout, 'throwaway\n')
 
+    def test_session_line_that_stands_there_twice(self):
+        """As an included file has it, too: one session, the terminals inside, and a child that is held back."""
+        twice = 'session required pam_nsinit.so\nsession required pam_nsinit.so'
+        host.Host.pam(session=twice)
+        before = len(host.log_text())
+        self.assertEqual(ssh('alice', 'hostname; tty', options=['-tt']).stdout, 'inside\n/dev/pts/0\n')
+        until(lambda: 'user=alice session closed' in host.log_text()[before:], 'the end')
+        self.assertEqual(host.log_text()[before:].count('session opened'), 2)  # pam_unix's and ours
+        host.Host.pam('auth requisite /root/pam_stop.so\nauth optional pam_nsinit.so', twice)
+        self.command()
+        self.assertFalse(os.path.exists(MARK))
+
     @staticmethod
     def log_since(offset):
         with open(host.SSHD_LOG, 'rb') as f:
