@@ -173,6 +173,18 @@ class Package(unittest.TestCase):
         self.assertFalse(os.path.exists('/run/nsinit'))
         self.assertTrue(os.path.exists(f'{ROOTS}/alice'))  # users' files are theirs
 
+    def test_9_the_rpm_spec_builds(self):
+        """By rpmbuild of Debian: its file lists are right, of an RPM system's packages nothing is shown."""
+        top = f'{BUILD}/rpm'
+        os.makedirs(f'{top}/SOURCES')
+        run(f'git -c safe.directory=* ls-files -z --cached --others --exclude-standard | '
+            f'tar -cz --null -T - --transform "s,^,nsinit-0.1/," -f {top}/SOURCES/nsinit-0.1.tar.gz')
+        run(['rpmbuild', '-bb', '--nodeps', '--define', f'_topdir {top}', 'rpm/nsinit.spec'], timeout=600)
+        files = run(f'rpm -qlp {top}/RPMS/*/*.rpm').stdout.split()
+        self.assertIn('/usr/bin/nsinit', files)
+        self.assertIn('/usr/share/man/man8/pam_nsinit.8', files)
+        self.assertTrue([f for f in files if f.endswith('/security/pam_nsinit.so')], files)
+
 
 class Result(unittest.TextTestResult):
     passed = 0
