@@ -181,7 +181,8 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 /*
  * Unless the policy says tty = "relay", move this process to a mount namespace of its own, a slave of the
  * present one, in which the container's devpts covers /dev/pts: terminals allocated from now on are the
- * container's. Undone by nsi_session_close().
+ * container's. Undone by nsi_session_close(). -EINVAL in a process that has threads. Sessions of which
+ * several are open in one process must be closed in reverse order.
  */
 int nsi_session_terminal(struct nsi_session *session, struct nsi_error *err);
 

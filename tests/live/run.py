@@ -1,6 +1,6 @@
-"""Run tests on the throw-away host: python3 tests/live/run.py [-x] [--attacks] [NAME...]
+"""Run tests on the throw-away host: python3 tests/live/run.py [-x] [--attacks|--hygiene] [NAME...]
 
-The live tests, or those of tests/attacks.
+The live tests, or those of tests/attacks or tests/hygiene.
 """
 import sys
 import unittest
@@ -28,10 +28,10 @@ def names(suite):
 
 def main():
     stop_early = '-x' in sys.argv
-    directory = 'tests/attacks' if '--attacks' in sys.argv else 'tests/live'
-    wanted = [a for a in sys.argv[1:] if a not in ('-x', '--attacks')]
+    directory = next((f'tests/{name}' for name in ('attacks', 'hygiene') if f'--{name}' in sys.argv), 'tests/live')
+    wanted = [a for a in sys.argv[1:] if a not in ('-x', '--attacks', '--hygiene')]
     loader = unittest.TestLoader()
-    loader.testMethodPrefix = 'attack_' if '--attacks' in sys.argv else 'test_'
+    loader.testMethodPrefix = 'attack_' if directory == 'tests/attacks' else 'test_'
     suite = unittest.TestSuite(
         t for t in names(loader.discover(directory, pattern='test_*.py'))
         if not wanted or any(w in t.id() for w in wanted))

@@ -155,7 +155,7 @@ class Descriptors(Case):
         for number in ('first', 'second'):  # one has started the supervisor, the other has found it
             with self.subTest(session=number):
                 ours, inside = self.session('alice')
-                self.assertEqual(ours, monitor + collections.Counter(['pidfd', 'mnt', 'control']))
+                self.assertEqual(ours, monitor + collections.Counter(['pidfd', 'mnt', '/', '/', 'control']))
                 self.assertEqual(inside, child)
 
 
