@@ -11,6 +11,7 @@
  *     nsi_setuid_resume()    in that child, when it is about to join
  *     nsi_session_join()     in that child: enter it, confined; there is no way back
  *     nsi_session_close()    the session has ended
+ *     nsi_shut_away()        in a forked child whose user was refused, and that goes on all the same
  *
  * Conventions. A function returns 0, or a negative errno value with *err filled; outputs ("ret_") are written
  * only on success. The library prints nothing, logs nothing, never exits and keeps no global state. Strings
@@ -210,6 +211,13 @@ int nsi_setuid_resume(struct nsi_error *err);
  * Single-threaded only.
  */
 int nsi_session_enter(struct nsi_session *session, struct nsi_error *err);
+
+/*
+ * Put this process, and what it starts, where there is nothing: no file, no network, nobody's messages. For
+ * one that goes on although its user was refused. Needs CAP_SYS_ADMIN; single-threaded only. On failure the
+ * process must end.
+ */
+int nsi_shut_away(struct nsi_error *err);
 
 /* Environment entry `i` ("NAME=value") that container.json sets for logins; NULL past the end. */
 const char *nsi_session_env(const struct nsi_session *session, size_t i);

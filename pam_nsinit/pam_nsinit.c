@@ -16,6 +16,10 @@
  * open_session on, every child therefore starts without the effective CAP_SETUID, which the hook gives back:
  * without it, sshd's attempt to become the user fails, which is fatal to the child.
  *
+ * Where the session line is only "optional", a refusal is not heard; where a line before it ends the stack,
+ * we are not asked. The same hook therefore shuts a child away, in an empty place, if open_session has not
+ * said that its user stays on the host. (sshd still tells a user there that he is refused.)
+ *
  * join: su, sudo, cron and the like fork a child that nobody tells us of. The process that opens the session
  * enters itself, before it does.
  *
@@ -39,7 +43,9 @@
 #define EXPORT __attribute__((visibility("default")))
 
 #define DATA_SESSION "nsinit_session"
-#define DATA_HOOKED "nsinit_hooked"
+#define DATA_HOOKED "nsinit_hooked"   /* the process that called setcred first */
+#define DATA_VERDICT "nsinit_verdict" /* where open_session opened nothing: &stays or &refused */
+#define DATA_GUARD "nsinit_guard"
 
 /* What sshd's child ends with when it must not go on: the status that clients show for a refused login. */
 enum { REFUSED = 254 };
@@ -62,6 +68,8 @@ struct verdict {
 	struct nsi_decision decision;
 	enum nsi_service_mode mode;
 };
+
+static char stays, refused;
 
 /* Whether forked children are kept from becoming a user. Global, since atfork handlers have no argument. */
 static bool guarded;
@@ -147,6 +155,12 @@ static void forget_login(pam_handle_t *pamh, void *data, int status)
 		nsi_session_free(login->session);
 	}
 	free(login);
+}
+
+static void forget_pid(pam_handle_t *pamh, void *data, int status)
+{
+	(void)pamh, (void)status;
+	free(data);
 }
 
 /*
@@ -305,7 +319,7 @@ static bool is_open(pam_handle_t *pamh)
 	       ((const struct login *)data)->owner == getpid();
 }
 
-EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+static int open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	const void *service = NULL;
 	const char *name = NULL;
@@ -314,8 +328,6 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 	struct verdict v;
 	bool loaded;
 
-	if (is_open(pamh))
-		return PAM_SUCCESS;
 	if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name || !*name)
 		return PAM_SESSION_ERR;
 	if (disabled(pamh, name))
@@ -337,6 +349,43 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 	if (v.decision.verdict == NSI_DENY || v.mode == NSI_SERVICE_DENY)
 		return deny(pamh, flags, &v, service);
 	return open_container(pamh, flags, &v);
+}
+
+/* The split mode's services, see nsi_policy_service(). */
+static bool is_sshd(pam_handle_t *pamh)
+{
+	const void *service = NULL;
+
+	return pam_get_item(pamh, PAM_SERVICE, &service) == PAM_SUCCESS && service &&
+	       strncmp(service, "sshd", 4) == 0;
+}
+
+static void lift_guard(pam_handle_t *pamh, void *data, int status)
+{
+	(void)pamh, (void)data, (void)status;
+	guarded = false;
+}
+
+/* For a service that goes on all the same: what it forks cannot become the user. */
+static int hold_back(pam_handle_t *pamh)
+{
+	if (is_sshd(pamh))
+		return pam_set_data(pamh, DATA_VERDICT, &refused, NULL);
+	if (pam_set_data(pamh, DATA_GUARD, &refused, lift_guard) != PAM_SUCCESS)
+		return PAM_SESSION_ERR;
+	return guard_forks();
+}
+
+EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	if (is_open(pamh))
+		return PAM_SUCCESS;
+	int r = open_session(pamh, flags, argc, argv);
+	if (r == PAM_IGNORE && pam_set_data(pamh, DATA_VERDICT, &stays, NULL) != PAM_SUCCESS)
+		r = PAM_SESSION_ERR;
+	if (r != PAM_SUCCESS && r != PAM_IGNORE)
+		hold_back(pamh);
+	return r;
 }
 
 EXPORT int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
@@ -374,20 +423,72 @@ static void join_or_end(pam_handle_t *pamh, struct login *login)
 	_exit(REFUSED);
 }
 
+/* Root is in nobody's container, and must be able to repair the stack. */
+static bool belongs_on_the_host(pam_handle_t *pamh, int argc, const char **argv)
+{
+	const void *service = NULL, *verdict = NULL;
+	const char *name = NULL;
+	struct nsi_error err = {0};
+	struct arguments args;
+	struct verdict v;
+	bool loaded;
+
+	if (!is_sshd(pamh))
+		return true;
+	if (pam_get_data(pamh, DATA_VERDICT, &verdict) == PAM_SUCCESS && verdict == &stays)
+		return true;
+	if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name)
+		return false;
+	if (nsi_user_lookup(name, &v.user, &err) == 0 && v.user.uid == 0)
+		return true;
+	if (verdict)
+		return false;
+	if (disabled(pamh, name))
+		return true;
+	pam_get_item(pamh, PAM_SERVICE, &service);
+	if (parse_arguments(pamh, argc, argv, &args) &&
+		decide(args.policy, name, service, &v, &loaded, &err) == 0 && v.decision.verdict == NSI_STAY)
+		return true;
+	pam_syslog(pamh, LOG_ERR,
+		"reason=setup user=%s refused: the line \"session required pam_nsinit.so\" is missing in the "
+		"service's file, or a line before it ends the stack",
+		name);
+	return false;
+}
+
+static int without_session(pam_handle_t *pamh, int argc, const char **argv)
+{
+	const void *data = NULL;
+	struct nsi_error err = {0};
+	char text[2048];
+
+	if (pam_get_data(pamh, DATA_HOOKED, &data) != PAM_SUCCESS || !data) {
+		/* Before the session: leave word that this hook is in place. */
+		pid_t *self = malloc(sizeof(*self));
+
+		if (!self)
+			return PAM_BUF_ERR;
+		*self = getpid();
+		return pam_set_data(pamh, DATA_HOOKED, self, forget_pid) == PAM_SUCCESS ? PAM_IGNORE
+											: PAM_CRED_ERR;
+	}
+	if (*(const pid_t *)data == getpid() || belongs_on_the_host(pamh, argc, argv))
+		return PAM_IGNORE;
+	if (nsi_shut_away(&err) < 0) {
+		pam_syslog(pamh, LOG_ERR, "%s", nsi_error_text(&err, text, sizeof(text)));
+		_exit(REFUSED);
+	}
+	return PAM_IGNORE;
+}
+
 EXPORT int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	const void *data = NULL;
 
-	(void)argc, (void)argv;
 	if (flags & PAM_DELETE_CRED)
 		return PAM_IGNORE;
-	if (pam_get_data(pamh, DATA_SESSION, &data) != PAM_SUCCESS || !data) {
-		/* Before the session: leave word that this hook is in place. */
-		static char hooked;
-
-		return pam_set_data(pamh, DATA_HOOKED, &hooked, NULL) == PAM_SUCCESS ? PAM_IGNORE
-										     : PAM_CRED_ERR;
-	}
+	if (pam_get_data(pamh, DATA_SESSION, &data) != PAM_SUCCESS || !data)
+		return without_session(pamh, argc, argv);
 	const struct login *login = data;
 	if (login->mode != NSI_SERVICE_SPLIT || login->owner == getpid())
 		return PAM_IGNORE;

@@ -160,6 +160,15 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 	return 0;
 }
 
+int nsi_shut_away(struct nsi_error *err)
+{
+	int r = nsi_own_nothing(err);
+
+	if (r == 0)
+		r = nsi_mount_nothing(err);
+	return r < 0 ? nsi_error_reason(err, "setup") : 0;
+}
+
 const char *nsi_session_env(const struct nsi_session *s, size_t i)
 {
 	size_t at = 0;
