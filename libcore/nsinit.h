@@ -207,8 +207,8 @@ int nsi_setuid_resume(struct nsi_error *err);
  * Enter the container with this very process, for services that fork no child to join in (su, sudo, cron): it
  * and all its children are inside from now on, and it stays root of the user namespace. Looks names up in
  * plain files from then on, and cannot put input into terminals; keeps its working directory where there is
- * one of that name. Refused (-EPERM) without a user namespace. On failure the process must end.
- * Single-threaded only.
+ * one of that name, and passes no descriptor but 0, 1 and 2 on to what it executes. Refused (-EPERM) without
+ * a user namespace. On failure the process must end. Single-threaded only.
  */
 int nsi_session_enter(struct nsi_session *session, struct nsi_error *err);
 

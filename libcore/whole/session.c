@@ -124,6 +124,19 @@ int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 	return r < 0 ? nsi_error_reason(err, "join") : 0;
 }
 
+/*
+ * What the caller of su or runuser had open, a directory of the host's for one, would be open inside, too.
+ * What the process itself needs it keeps; what it executes gets 0, 1 and 2.
+ */
+static int keep_descriptors(struct nsi_error *err)
+{
+	int r = nsi_check_stdio(err);
+
+	if (r == 0 && nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		r = nsi_fail(err, errno, "keeping", "the descriptors of the host", NULL);
+	return r;
+}
+
 int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 {
 	char cwd[PATH_MAX];
@@ -134,6 +147,8 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 		r = nsi_failf(err, EPERM, "entering", "the container",
 			"remove userns = \"off\" from the rule",
 			"a privileged process may do so only with a user namespace");
+	if (r == 0)
+		r = keep_descriptors(err);
 	if (r == 0)
 		r = nsi_pin_names(err);
 	if (r == 0 && !s->confine.seccomp) /* the filter has it */
