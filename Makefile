@@ -43,6 +43,7 @@ LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_CORE))
 CORE_SRC := $(wildcard libcore/*/*.c)
 CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
 NSINIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out nsinit/init.c nsinit/nsinitd.c,$(wildcard nsinit/*.c)))
+PAM_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard pam_nsinit/*.c))
 SHELL_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard nsinit-shell/*.c))
 PROGRAMS := $(BUILD)/bin/nsinit $(BUILD)/bin/nsinit-init $(BUILD)/bin/nsinit-shell $(BUILD)/bin/nsinitd $(BUILD)/bin/pam_nsinit.so
 
@@ -74,7 +75,7 @@ $(BUILD)/bin/nsinitd: $(BUILD)/obj/nsinit/nsinitd.o $(BUILD)/libcore.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -pie $(LINK) $^ $(LIBS) -o $@
 
-$(BUILD)/bin/pam_nsinit.so: $(BUILD)/obj/pam_nsinit/pam_nsinit.o $(BUILD)/libcore.a pam_nsinit/pam_nsinit.map
+$(BUILD)/bin/pam_nsinit.so: $(PAM_OBJ) $(BUILD)/libcore.a pam_nsinit/pam_nsinit.map
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -shared $(LINK) -Wl,--version-script=pam_nsinit/pam_nsinit.map $(filter %.o %.a,$^) -lpam $(LIBS) -o $@

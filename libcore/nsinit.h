@@ -11,6 +11,7 @@
  *     nsi_setuid_resume()    in that child, when it is about to join
  *     nsi_session_join()     in that child: enter it, confined; there is no way back
  *     nsi_session_close()    the session has ended
+ *     nsi_shut_away()        in a forked child whose user was refused, and that goes on all the same
  *
  * Conventions. A function returns 0, or a negative errno value with *err filled; outputs ("ret_") are written
  * only on success. The library prints nothing, logs nothing, never exits and keeps no global state. Strings
@@ -207,10 +208,17 @@ int nsi_setuid_resume(struct nsi_error *err);
  * Enter the container with this very process, for services that fork no child to join in (su, sudo, cron): it
  * and all its children are inside from now on, and it stays root of the user namespace. Looks names up in
  * plain files from then on, and cannot put input into terminals; keeps its working directory where there is
- * one of that name. Refused (-EPERM) without a user namespace. On failure the process must end.
- * Single-threaded only.
+ * one of that name, and passes no descriptor but 0, 1 and 2 on to what it executes. Refused (-EPERM) without
+ * a user namespace. On failure the process must end. Single-threaded only.
  */
 int nsi_session_enter(struct nsi_session *session, struct nsi_error *err);
+
+/*
+ * Put this process, and what it starts, where there is nothing: no file, no network, nobody's messages. For
+ * one that goes on although its user was refused. Needs CAP_SYS_ADMIN; single-threaded only. On failure the
+ * process must end.
+ */
+int nsi_shut_away(struct nsi_error *err);
 
 /* Environment entry `i` ("NAME=value") that container.json sets for logins; NULL past the end. */
 const char *nsi_session_env(const struct nsi_session *session, size_t i);

@@ -49,21 +49,6 @@ static int ask_for_container(struct entry *e, struct nsi_error *err)
 	return r;
 }
 
-/* A directory would be a way out, and a block device is nobody's standard input. */
-static int check_descriptors(struct nsi_error *err)
-{
-	struct stat st;
-
-	for (int fd = 0; fd < 3; fd++) {
-		if (fstat(fd, &st) < 0)
-			return nsi_fail(err, errno, "checking", "standard input and output", NULL);
-		if (S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) || (fcntl(fd, F_GETFL) & O_PATH))
-			return nsi_failf(err, EINVAL, "checking", "standard input and output", NULL,
-				"descriptor %d is a handle on the host's file system", fd);
-	}
-	return 0;
-}
-
 static int start(void *data, const struct nsi_exec *exec, struct nsi_process *ret, struct nsi_error *err)
 {
 	struct entry *e = data;
@@ -89,7 +74,7 @@ int shell_outside(char **argv, char **env, struct nsi_error *err)
 
 	if (!e)
 		return nsi_fail(err, ENOMEM, "opening", "your container", NULL), -1;
-	if (check_descriptors(err) < 0 || ask_for_container(e, err) < 0)
+	if (nsi_check_stdio(err) < 0 || ask_for_container(e, err) < 0)
 		return -1;
 	cleanup_free char **changes = nsi_reply_environment(&e->reply);
 	cleanup_free char **merged = changes ? env_merge(env, changes, own) : NULL;

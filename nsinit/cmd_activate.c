@@ -109,6 +109,13 @@ static int check_everybody(const struct nsi_policy *policy, struct nsi_error *er
 	return r;
 }
 
+/* A session line that does not hear a refusal is as good as none. */
+static bool has_say(const char *type, const char *control)
+{
+	return strcmp(type, "session") != 0 ||
+	       (strncmp(control, "optional", 8) != 0 && strncmp(control, "sufficient", 10) != 0);
+}
+
 /* Whether a line of the PAM file is of that type and names the module. */
 static bool has_line(const char *text, const char *type)
 {
@@ -118,7 +125,7 @@ static bool has_line(const char *text, const char *type)
 		const char *at = line + strspn(line, " \t-"), *module = strstr(at, "pam_nsinit.so");
 
 		if (strncmp(at, type, len) == 0 && strchr(" \t", at[len]) && module &&
-			module < at + strcspn(at, "\n#"))
+			module < at + strcspn(at, "\n#") && has_say(type, at + len + strspn(at + len, " \t")))
 			return true;
 	}
 	return false;

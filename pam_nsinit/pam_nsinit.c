@@ -16,6 +16,10 @@
  * open_session on, every child therefore starts without the effective CAP_SETUID, which the hook gives back:
  * without it, sshd's attempt to become the user fails, which is fatal to the child.
  *
+ * Where the session line is only "optional", a refusal is not heard; where a line before it ends the stack,
+ * we are not asked. The same hook therefore shuts a child away, in an empty place, if open_session has not
+ * said that its user stays on the host. (sshd still tells a user there that he is refused.)
+ *
  * join: su, sudo, cron and the like fork a child that nobody tells us of. The process that opens the session
  * enters itself, before it does.
  *
@@ -23,12 +27,11 @@
  * nsinit-shell, which finds the session open.
  */
 #include "../libcore/nsinit.h"
+#include "guard.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,10 +43,9 @@
 #define EXPORT __attribute__((visibility("default")))
 
 #define DATA_SESSION "nsinit_session"
-#define DATA_HOOKED "nsinit_hooked"
-
-/* What sshd's child ends with when it must not go on: the status that clients show for a refused login. */
-enum { REFUSED = 254 };
+#define DATA_HOOKED "nsinit_hooked"   /* the process that called setcred first */
+#define DATA_VERDICT "nsinit_verdict" /* where open_session opened nothing: &stays or &refused */
+#define DATA_GUARD "nsinit_guard"
 
 struct arguments {
 	const char *policy;
@@ -53,8 +55,8 @@ struct arguments {
 
 struct login {
 	pid_t owner; /* the process that opened the session */
-	bool split;  /* counted in `splits` */
-	bool covers; /* has taken `covered` */
+	bool split;  /* what this process forks is guarded for it */
+	bool covers; /* its terminals are over the host's */
 	enum nsi_service_mode mode;
 	struct nsi_session *session;
 	char user[256];
@@ -66,46 +68,15 @@ struct verdict {
 	enum nsi_service_mode mode;
 };
 
-/*
- * Of this process, as a fork and a mount namespace are. While a session by `split` is open, forked children
- * are kept from becoming a user; the terminals of one session at a time can cover those of the host.
- */
-static atomic_int splits;
-static atomic_bool covered;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool registered;
-
-/* Between fork() and whatever the child goes on with: only what is async-signal-safe. */
-static void guard_child(void)
-{
-	if (splits > 0 && nsi_setuid_suspend() < 0)
-		_exit(REFUSED);
-}
-
-static void register_guard(void)
-{
-	registered = pthread_atfork(NULL, NULL, guard_child) == 0;
-}
-
-/*
- * Helpers that other session modules fork are children too. They regain the capability when they execute a
- * program as root. The C library forgets the handler when it unloads this module.
- */
-static bool guard_forks(struct login *login)
-{
-	if (pthread_once(&once, register_guard) != 0 || !registered)
-		return false;
-	login->split = true;
-	splits++;
-	return true;
-}
+static char stays, refused;
 
 /* What open_session has changed of this process for that login. */
 static void unguard(const struct login *login)
 {
-	splits -= login->split;
+	if (login->split)
+		guard_lift();
 	if (login->covers)
-		covered = false;
+		guard_leave_terminals();
 }
 
 static bool parse_arguments(pam_handle_t *pamh, int argc, const char **argv, struct arguments *args)
@@ -169,6 +140,12 @@ static void forget_login(pam_handle_t *pamh, void *data, int status)
 	free(login);
 }
 
+static void forget_pid(pam_handle_t *pamh, void *data, int status)
+{
+	(void)pamh, (void)status;
+	free(data);
+}
+
 /*
  * HOME and the like are the login's own; what else container.json sets holds for logins too. PATH, of which
  * sshd would otherwise set its compiled-in one, is the container's.
@@ -211,13 +188,13 @@ static int check_shell(const struct nsi_user *user, struct nsi_error *err)
 /* sshd allocates the terminal, and its child has it when it joins. */
 static int prepare_split(struct login *login, bool relay, struct nsi_error *err)
 {
-	/* The namespaces of two could only be left in the order in which they were made. */
-	if (!relay && atomic_exchange(&covered, true))
+	if (!relay && !guard_take_terminals())
 		return fail(err, EBUSY, "terminal", "another session of this process has its terminals here");
 	login->covers = !relay;
 	if (nsi_session_terminal(login->session, err) < 0)
 		return -1;
-	return guard_forks(login) ? 0 : fail(err, ENOMEM, "internal", "no memory");
+	login->split = guard_forks();
+	return login->split ? 0 : fail(err, ENOMEM, "internal", "no memory");
 }
 
 /* The session is open and counted; now the way in that the service has. */
@@ -349,7 +326,7 @@ static bool open_already(pam_handle_t *pamh, int flags, const char *name, int *r
 	return true;
 }
 
-EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+static int open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	const void *service = NULL;
 	const char *name = NULL;
@@ -384,6 +361,44 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 	return open_container(pamh, flags, &v);
 }
 
+/* The split mode's services, see nsi_policy_service(). */
+static bool is_sshd(pam_handle_t *pamh)
+{
+	const void *service = NULL;
+
+	return pam_get_item(pamh, PAM_SERVICE, &service) == PAM_SUCCESS && service &&
+	       strncmp(service, "sshd", 4) == 0;
+}
+
+static void lift_guard(pam_handle_t *pamh, void *data, int status)
+{
+	(void)pamh, (void)data, (void)status;
+	guard_lift();
+}
+
+/* For a service that goes on all the same: what it forks cannot become the user. */
+static int hold_back(pam_handle_t *pamh)
+{
+	if (is_sshd(pamh))
+		return pam_set_data(pamh, DATA_VERDICT, &refused, NULL);
+	if (!guard_forks())
+		return PAM_BUF_ERR;
+	int r = pam_set_data(pamh, DATA_GUARD, &refused, lift_guard);
+	if (r != PAM_SUCCESS)
+		guard_lift();
+	return r;
+}
+
+EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+	int r = open_session(pamh, flags, argc, argv);
+	if (r == PAM_IGNORE && pam_set_data(pamh, DATA_VERDICT, &stays, NULL) != PAM_SUCCESS)
+		r = PAM_SESSION_ERR;
+	if (r != PAM_SUCCESS && r != PAM_IGNORE)
+		hold_back(pamh);
+	return r;
+}
+
 EXPORT int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	const void *data = NULL;
@@ -411,7 +426,7 @@ static void join_or_end(pam_handle_t *pamh, struct login *login)
 	char text[2048];
 
 	if (nsi_setuid_resume(&err) == 0 && nsi_session_join(login->session, &err) == 0) {
-		splits = 0; /* of this child: it is inside */
+		guard_end();
 		return;
 	}
 	pam_syslog(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err.reason, login->user,
@@ -419,20 +434,72 @@ static void join_or_end(pam_handle_t *pamh, struct login *login)
 	_exit(REFUSED);
 }
 
+/* Root is in nobody's container, and must be able to repair the stack. */
+static bool belongs_on_the_host(pam_handle_t *pamh, int argc, const char **argv)
+{
+	const void *service = NULL, *verdict = NULL;
+	const char *name = NULL;
+	struct nsi_error err = {0};
+	struct arguments args;
+	struct verdict v;
+	bool loaded;
+
+	if (!is_sshd(pamh))
+		return true;
+	if (pam_get_data(pamh, DATA_VERDICT, &verdict) == PAM_SUCCESS && verdict == &stays)
+		return true;
+	if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name)
+		return false;
+	if (nsi_user_lookup(name, &v.user, &err) == 0 && v.user.uid == 0)
+		return true;
+	if (verdict)
+		return false;
+	if (disabled(pamh, name))
+		return true;
+	pam_get_item(pamh, PAM_SERVICE, &service);
+	if (parse_arguments(pamh, argc, argv, &args) &&
+		decide(args.policy, name, service, &v, &loaded, &err) == 0 && v.decision.verdict == NSI_STAY)
+		return true;
+	pam_syslog(pamh, LOG_ERR,
+		"reason=setup user=%s refused: the line \"session required pam_nsinit.so\" is missing in the "
+		"service's file, or a line before it ends the stack",
+		name);
+	return false;
+}
+
+static int without_session(pam_handle_t *pamh, int argc, const char **argv)
+{
+	const void *data = NULL;
+	struct nsi_error err = {0};
+	char text[2048];
+
+	if (pam_get_data(pamh, DATA_HOOKED, &data) != PAM_SUCCESS || !data) {
+		/* Before the session: leave word that this hook is in place. */
+		pid_t *self = malloc(sizeof(*self));
+
+		if (!self)
+			return PAM_BUF_ERR;
+		*self = getpid();
+		return pam_set_data(pamh, DATA_HOOKED, self, forget_pid) == PAM_SUCCESS ? PAM_IGNORE
+											: PAM_CRED_ERR;
+	}
+	if (*(const pid_t *)data == getpid() || belongs_on_the_host(pamh, argc, argv))
+		return PAM_IGNORE;
+	if (nsi_shut_away(&err) < 0) {
+		pam_syslog(pamh, LOG_ERR, "%s", nsi_error_text(&err, text, sizeof(text)));
+		_exit(REFUSED);
+	}
+	return PAM_IGNORE;
+}
+
 EXPORT int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	const void *data = NULL;
 
-	(void)argc, (void)argv;
 	if (flags & PAM_DELETE_CRED)
 		return PAM_IGNORE;
-	if (pam_get_data(pamh, DATA_SESSION, &data) != PAM_SUCCESS || !data) {
-		/* Before the session: leave word that this hook is in place. */
-		static char hooked;
-
-		return pam_set_data(pamh, DATA_HOOKED, &hooked, NULL) == PAM_SUCCESS ? PAM_IGNORE
-										     : PAM_CRED_ERR;
-	}
+	if (pam_get_data(pamh, DATA_SESSION, &data) != PAM_SUCCESS || !data)
+		return without_session(pamh, argc, argv);
 	const struct login *login = data;
 	if (login->mode != NSI_SERVICE_SPLIT || login->owner == getpid())
 		return PAM_IGNORE;

@@ -257,11 +257,11 @@ static int do_op(struct ground *g, const struct nsi_op *op)
 }
 
 /* pivot_root(".", ".") stacks the old root on the new one; detaching it leaves nothing of the host. */
-static int change_root(const struct nsi_plan *plan, int root_tree, struct nsi_error *err)
+static int change_root(int root_tree, bool readonly, struct nsi_error *err)
 {
-	struct mount_attr readonly = {.attr_set = MOUNT_ATTR_RDONLY};
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_RDONLY};
 
-	if (plan->readonly_root && nsi_mount_setattr(root_tree, "", AT_EMPTY_PATH, &readonly) < 0)
+	if (readonly && nsi_mount_setattr(root_tree, "", AT_EMPTY_PATH, &attr) < 0)
 		return nsi_fail(err, errno, "making read-only", "the root directory", NULL);
 	if (fchdir(root_tree) < 0)
 		return nsi_fail(err, errno, "changing to", "the root directory", NULL);
@@ -289,7 +289,7 @@ int nsi_mount_plan(
 	for (int i = 0; r == 0 && i < plan->n_ops; i++)
 		r = do_op(&g, &plan->ops[i]);
 	if (r == 0)
-		r = change_root(plan, root_tree, err);
+		r = change_root(root_tree, plan->readonly_root, err);
 	if (r == 0) {
 		*ret_devpts = nsi_take_fd(&g.devpts);
 		return 0;
@@ -297,6 +297,20 @@ int nsi_mount_plan(
 	if (g.devpts >= 0)
 		close(g.devpts);
 	return r;
+}
+
+int nsi_mount_nothing(struct nsi_error *err)
+{
+	const unsigned inert = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	struct ground g = {.err = err};
+	cleanup_fd int here = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), empty = -1;
+	int r = nsi_mount_private(err);
+
+	if (r == 0 && (r = new_filesystem("tmpfs", "mode=0555,size=4k", inert, &empty)) < 0)
+		nsi_fail(err, -r, "making a filesystem of type", "tmpfs", NULL);
+	if (r == 0)
+		r = here < 0 ? nsi_fail(err, errno, "opening", "/", NULL) : attach(&g, empty, here, "/");
+	return r < 0 ? r : change_root(empty, true, err);
 }
 
 int nsi_mount_detached(int fd, int *ret_tree, struct nsi_error *err)

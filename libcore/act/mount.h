@@ -53,6 +53,9 @@ int nsi_mount_plan(const struct nsi_plan *plan, int root_tree, const int trees[]
 int nsi_mount_stage(const int trees[], int n, struct nsi_error *err);
 int nsi_mount_unstage(int i, int *ret_tree, struct nsi_error *err);
 
+/* Make an empty, read-only directory the root, and have nothing else mounted in this namespace. */
+int nsi_mount_nothing(struct nsi_error *err);
+
 /* A detached copy of the mount that `fd` is on. It must be of this mount namespace. */
 int nsi_mount_detached(int fd, int *ret_tree, struct nsi_error *err);
 

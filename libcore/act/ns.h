@@ -38,5 +38,7 @@ bool nsi_has_threads(void);
 int nsi_own_cgroup_root(struct nsi_error *err);
 /* Enter a user namespace, with a copy of the present mount namespace that belongs to it. */
 int nsi_lesser_mounts(int userns, struct nsi_error *err);
+/* New mount, network, IPC and UTS namespaces in place of the host's. */
+int nsi_own_nothing(struct nsi_error *err);
 
 #endif

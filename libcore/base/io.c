@@ -238,6 +238,20 @@ int nsi_chdir(const char *path)
 	return dir < 0 || fchdir(dir) < 0 ? -errno : 0;
 }
 
+int nsi_check_stdio(struct nsi_error *err)
+{
+	struct stat st;
+
+	for (int fd = 0; fd < 3; fd++) {
+		if (fstat(fd, &st) < 0)
+			continue; /* closed */
+		if (S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode) || (fcntl(fd, F_GETFL) & O_PATH))
+			return nsi_failf(err, EINVAL, "checking", "standard input and output", NULL,
+				"descriptor %d is a handle on the host's file system", fd);
+	}
+	return 0;
+}
+
 int nsi_sealed_copy(const char *path, int *ret_fd, struct nsi_error *err)
 {
 	cleanup_fd int from = open(path, O_RDONLY | O_CLOEXEC);

@@ -52,6 +52,10 @@ ssize_t nsi_receive(int sock, void *record, size_t size, int fds[NSI_MAX_FDS], i
  * -errno. */
 int nsi_chdir(const char *path);
 
+/* Refuse descriptors 0, 1 and 2 that a container must not get: a directory would be a way out, and a block
+ * device is nobody's standard input. */
+int nsi_check_stdio(struct nsi_error *err);
+
 /* A copy of `path` in memory that nobody can change: what a container is given to execute. */
 int nsi_sealed_copy(const char *path, int *ret_fd, struct nsi_error *err);
 

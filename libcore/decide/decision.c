@@ -11,6 +11,8 @@
 
 enum { MAX_GROUP_BYTES = 16 * 1024 * 1024 };
 
+#define NO_GROUP "nsinit-no-such-group"
+
 static int user_is(const struct nsi_user *user, const char *name, struct nsi_error *err)
 {
 	(void)err;
@@ -22,14 +24,14 @@ static bool is_member(const struct group *g, const struct nsi_user *user)
 	for (int i = 0; i < user->n_groups; i++)
 		if (user->groups[i] == g->gr_gid)
 			return true;
-	/* The list of the user's groups is short, without a word, where a name service did not answer. */
 	for (char **name = g->gr_mem; *name; name++)
 		if (strcmp(*name, user->name) == 0)
 			return true;
 	return false;
 }
 
-int nsi_user_in_group(const struct nsi_user *user, const char *name, struct nsi_error *err)
+/* getgrnam_r(3): 0, with `member` said where there is such a group, or an errno value. */
+static int ask_for_group(const char *name, const struct nsi_user *user, bool *ret_found, bool *ret_member)
 {
 	struct group g, *found = NULL;
 	int r = ERANGE;
@@ -39,11 +41,28 @@ int nsi_user_in_group(const struct nsi_user *user, const char *name, struct nsi_
 		cleanup_free char *buf = malloc(size);
 
 		if (!buf)
-			return nsi_fail(err, ENOMEM, "looking up group", name, NULL);
+			return ENOMEM;
 		r = getgrnam_r(name, &g, buf, size, &found);
-		if (r == 0)
-			return found && is_member(found, user);
+		*ret_found = r == 0 && found;
+		*ret_member = *ret_found && is_member(found, user);
 	}
+	return r;
+}
+
+/*
+ * The list of the user's groups is short, without a word, where a name service did not answer, and the group
+ * may come from a cache, without its members. So that no member is taken for another, a last question, to
+ * which no cache knows the answer for long: whether all services answer.
+ */
+int nsi_user_in_group(const struct nsi_user *user, const char *name, struct nsi_error *err)
+{
+	bool found = false, member = false, unused;
+	int r = ask_for_group(name, user, &found, &member);
+
+	if (r == 0 && found && !member)
+		r = ask_for_group(NO_GROUP, user, &unused, &unused);
+	if (r == 0)
+		return member;
 	nsi_fail(err, r, "looking up group", name, "are the name services of the host in order?");
 	return nsi_error_reason(err, "group");
 }

@@ -129,6 +129,19 @@ int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 	return r < 0 ? nsi_error_reason(err, "join") : 0;
 }
 
+/*
+ * What the caller of su or runuser had open, a directory of the host's for one, would be open inside, too.
+ * What the process itself needs it keeps; what it executes gets 0, 1 and 2.
+ */
+static int keep_descriptors(struct nsi_error *err)
+{
+	int r = nsi_check_stdio(err);
+
+	if (r == 0 && nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		r = nsi_fail(err, errno, "keeping", "the descriptors of the host", NULL);
+	return r;
+}
+
 int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 {
 	char cwd[PATH_MAX];
@@ -144,6 +157,8 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 		r = nsi_failf(err, EINVAL, "entering", "the container",
 			"let this service open its sessions in processes of their own",
 			"the kernel keeps a process that has threads out");
+	if (r == 0)
+		r = keep_descriptors(err);
 	if (r == 0)
 		r = nsi_pin_names(err);
 	if (r == 0 && !s->confine.seccomp) /* the filter has it */
@@ -168,6 +183,15 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 	close(nsi_take_fd(&s->pid1));
 	close(nsi_take_fd(&s->terminals));
 	return 0;
+}
+
+int nsi_shut_away(struct nsi_error *err)
+{
+	int r = nsi_own_nothing(err);
+
+	if (r == 0)
+		r = nsi_mount_nothing(err);
+	return r < 0 ? nsi_error_reason(err, "setup") : 0;
 }
 
 const char *nsi_session_env(const struct nsi_session *s, size_t i)

@@ -114,7 +114,7 @@ class Joining(Attack):
             return gained
         self.fails(bring, Naive('--keep-fds'), Nsinit(), Nsinit(MAPPED))
         self.fails(bring, Naive(), Nsinit(strongest()))  # careful but for the directory
-        self.holds('test_callers.Descriptors.test_handles_on_the_host',
+        self.holds('test_callers.Descriptors.test_handles_on_the_host', 'test_services.Su.test_descriptors_of_the_caller_stay_outside',
                    'test_guard.Descriptors.test_sshd_s_processes_hold_what_they_need')
 
     def attack_14_standard_input(self):

@@ -1,4 +1,5 @@
 """Fails closed: whatever is broken, a mapped user gets nothing on the host; and the ways out that root has."""
+import glob
 import os
 import re
 import time
@@ -14,6 +15,36 @@ MARK = '/tmp/a-host-process-ran'
 SENTENCE = 'Your container could not be opened; the administrator finds the reason in the log.\n'
 RULES = ['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOT}"; }}',
          f'{{ group = "students"; rootfs = "{ROOTS}/%u"; }}']
+
+
+HALF = r"""
+#include <errno.h>
+#include <grp.h>
+#include <nss.h>
+#include <string.h>
+#include <unistd.h>
+
+static int down(int *e) { *e = ENOENT; return access("/tmp/half-down", F_OK) == 0; }
+
+enum nss_status _nss_half_getgrnam_r(const char *name, struct group *g, char *buf, size_t n, int *e)
+{
+    static char *nobody[] = {0};
+    if (strcmp(name, "pupils") != 0)
+        return down(e) ? NSS_STATUS_UNAVAIL : NSS_STATUS_NOTFOUND;
+    *g = (struct group){.gr_name = strcpy(buf, name), .gr_passwd = "x", .gr_gid = 4711, .gr_mem = nobody};
+    return NSS_STATUS_SUCCESS;
+}
+
+enum nss_status _nss_half_initgroups_dyn(const char *user, gid_t gid, long *start, long *size, gid_t **groups, long limit, int *e)
+{
+    if (down(e))
+        return NSS_STATUS_UNAVAIL;
+    if (strcmp(user, "alice") != 0)
+        return NSS_STATUS_NOTFOUND;
+    (*groups)[(*start)++] = 4711;
+    return NSS_STATUS_SUCCESS;
+}
+"""
 
 
 def good_policy():
@@ -167,6 +198,23 @@ class Container(Case):
         self.changed('/etc/nsswitch.conf', lambda text: re.sub(r'(?m)^group:.*', 'group: files hesiod', text))
         self.refused('bob', 'group')
         self.inside('carol')
+        self.on_host('root')
+
+    def test_groups_of_a_user_are_not_all_told(self):
+        """A name service that knows the group, without members, from a cache, and does not answer to anything else."""
+        write('/tmp/half.c', HALF)
+        library = glob.glob('/usr/lib/*-linux-gnu*')[0] + '/libnss_half.so.2'
+        run(['gcc', '-shared', '-fPIC', '-o', library, '/tmp/half.c'])
+        self.addCleanup(os.unlink, library)
+        self.changed('/etc/nsswitch.conf', lambda text: re.sub(r'(?m)^group:.*', 'group: files half', text))
+        policy([RULES[0], f'{{ group = "pupils"; rootfs = "{ROOTS}/%u"; }}'])
+        self.inside('alice')
+        self.on_host('bob')
+        write('/tmp/half-down', '')
+        self.addCleanup(os.unlink, '/tmp/half-down')
+        self.assertNotIn('4711', run(['id', '-G', 'alice']).stdout)  # the control: nobody is told that it is not all
+        self.refused('alice', 'group')
+        self.refused('bob', 'group')
         self.on_host('root')
 
     def test_user_s_groups_are_too_many_to_tell(self):

@@ -103,6 +103,63 @@ class Hook(Case):
                                    for which in ('first', 'last')])
 
 
+class Control(Case):
+    """The session line does not have the say: it is "optional", a line before it ends the stack, or it is missing."""
+    LINES = ('session optional pam_nsinit.so', 'session [default=ignore] pam_nsinit.so',
+             'session sufficient pam_permit.so\nsession required pam_nsinit.so', 'session required pam_permit.so')
+
+    def setUp(self):
+        super().setUp()
+        self.outside = Server('outside', ('127.0.0.1', 7001))
+        self.addCleanup(self.outside.close)
+        os.rename(f'{ROOT}/container.json', f'{ROOT}/container.json.away')
+        self.addCleanup(os.rename, f'{ROOT}/container.json.away', f'{ROOT}/container.json')
+        run(['rm', '-rf', MARK])
+        self.addCleanup(run, f'rm -rf {MARK}*')
+        os.makedirs('/root/.ssh', exist_ok=True)
+        run(f'cp {host.KEY}.pub /root/.ssh/authorized_keys; chmod 700 /root /root/.ssh; chown root /root')
+
+    def reach(self):
+        """What a refused user can do to the host."""
+        ssh('alice', f'touch {MARK}')
+        run(['sftp', *SSH_OPTIONS, '-P', str(PORT), '-b', '-', TARGET], input=f'mkdir {MARK}\nls /etc\n', check=False)
+        said = ssh('alice', options=['-W', '127.0.0.1:7001']).stdout
+        listed = run(['sftp', *SSH_OPTIONS, '-P', str(PORT), '-b', '-', TARGET], input='ls /\n', check=False).stdout
+        return os.path.exists(MARK), said, [line for line in listed.split() if line.startswith('/') and line != '/']
+
+    def test_sshd(self):
+        for line in self.LINES:
+            with self.subTest(line=line):
+                host.Host.pam(session=line)
+                before = len(host.log_text())
+                self.assertEqual(self.reach(), (False, '', []))
+                self.assertIn('user=alice refused', host.log_text()[before:])
+                self.assertEqual(ssh('bob', 'hostname').stdout, 'throwaway\n')
+                self.assertEqual(ssh('root', 'hostname').stdout, 'throwaway\n')
+        # The control: these lines keep nobody in whom the policy leaves on the host.
+        policy(['{ user = "root"; stay = "host"; }'])
+        self.addCleanup(policy, ['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOT}"; }}'])
+        reached = self.reach()
+        self.assertEqual(reached[:2], (True, 'outside\n'))
+        self.assertIn('/etc', reached[2])
+
+    def test_other_services(self):
+        stack = 'auth sufficient pam_rootok.so\naccount required pam_permit.so\n' \
+                'session required pam_permit.so\nsession optional pam_nsinit.so\n'
+        for service in ('su', 'runuser', 'sudo'):
+            with open(f'/etc/pam.d/{service}') as f:
+                self.addCleanup(write, f'/etc/pam.d/{service}', f.read())
+            write(f'/etc/pam.d/{service}', stack)
+        for command in (['su', '%s', '-c'], ['runuser', '%s', '-c'], ['sudo', '-u', '%s', '/bin/sh', '-c']):
+            with self.subTest(command=command):
+                done = {user: run([word.replace('%s', user) for word in command] + [f'touch {MARK}-{user}'], check=False,
+                                  stdin=subprocess.DEVNULL) for user in ('alice', 'bob', 'root')}
+                self.assertNotEqual(done['alice'].returncode, 0)
+                self.assertFalse(os.path.exists(f'{MARK}-alice'))
+                for user in ('bob', 'root'):
+                    os.unlink(f'{MARK}-{user}')
+
+
 class Gone(Case):
     def test_container_that_ends_between_open_and_join(self):
         write('/root/kill-pid-1', f'#!/bin/sh\npid=$(cat {ROOT}/.nspid)\n[ "$PAM_TYPE" = open_session ] || exit 0\n'

@@ -154,6 +154,20 @@ int main(void) { for (const char *p = "pushed"; *p; p++) if (ioctl(0, TIOCSTI, p
             t.type('/tmp/push\n')
             t.expect('it went')
 
+    def test_descriptors_of_the_caller_stay_outside(self):
+        """A directory of the host, as a script that calls su may have it open: by the number, and as standard input."""
+        look = 'ls -d /proc/self/fd/*/nsinit-source 2>/dev/null; hostname'
+        for command in ('su %s -c', 'su -P - %s -c', 'runuser %s -c', 'runuser -u %s -- /bin/sh -c', 'sudo -u %s /bin/sh -c'):
+            for redirection in ('9</', '777</', '</'):
+                with self.subTest(command=command, redirection=redirection):
+                    alice, bob = (run(f'ulimit -n 1024; {command % user} "{look}" {redirection}', check=False, executable='/bin/bash',
+                                      **({} if redirection == '</' else {'stdin': subprocess.DEVNULL})).stdout
+                                  for user in ('alice', 'bob'))
+                    self.assertNotIn('nsinit-source', alice)
+                    self.assertEqual('inside' in alice, redirection != '</', alice)
+                    if not (command.startswith('sudo') and redirection != '</') and '-P' not in command:
+                        self.assertIn('nsinit-source', bob)  # the control: on the host they are passed on
+
     def test_denied_and_unmapped(self):
         done = run(['su', 'dave', '-c', f'touch {MARK}'], check=False)
         self.assertNotEqual(done.returncode, 0)
