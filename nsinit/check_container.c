@@ -89,12 +89,10 @@ int check_load_file(
 
 static int open_in_root(int rootfd, struct check_container *c, struct nsi_error *err)
 {
-	cleanup_fd int fd = nsi_openat2(rootfd, "container.json",
-		O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	cleanup_fd int fd = -1;
+	int r = nsi_open_in_root(rootfd, "container.json", c->file, &fd, err);
 
-	if (fd < 0)
-		return nsi_fail(err, errno, "opening", c->file, NULL);
-	return parse_fd(fd, c, err);
+	return r < 0 ? r : parse_fd(fd, c, err);
 }
 
 int check_load_root(int rootfd, const char *path, struct check_container *c, struct check_warnings *w,

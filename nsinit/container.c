@@ -78,6 +78,10 @@ static void own_ids(struct nsi_ids *ids)
 static int claim_range(
 	struct container *c, const struct nsi_login *login, uint32_t *ret_range, struct nsi_error *err)
 {
+	int r = login ? nsi_check_login_ids(&login->user, err) : 0;
+
+	if (r < 0)
+		return r;
 	if (login && login->decision.ownership == NSI_OWNERSHIP_SHIFTED)
 		return nsi_claim_owned_range(c->rootfd, login, ret_range, &c->range, err);
 	return nsi_claim_range(c->id, ret_range, &c->range, err);

@@ -34,6 +34,22 @@ static int create(struct nsi_netlink *nl, const char *name)
 	return r == -EEXIST ? 0 : r;
 }
 
+static int set_sysctl(const char *family, const char *interface, const char *name, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, interface, name);
+	return nsi_write_file(path, value);
+}
+
+/* A container that may send raw packets, as most do, could otherwise become the host's IPv6 router. */
+static int refuse_routers(const char *name, struct nsi_error *err)
+{
+	int r = set_sysctl("ipv6", name, "accept_ra", "0");
+
+	return r == 0 || r == -ENOENT ? 0 : nsi_fail(err, -r, "refusing routers on bridge", name, NULL);
+}
+
 static int make(const struct nsi_bridge *b, struct nsi_error *err)
 {
 	struct nsi_netlink nl cleanup_netlink = {.sock = -1};
@@ -45,6 +61,9 @@ static int make(const struct nsi_bridge *b, struct nsi_error *err)
 	r = create(&nl, b->name);
 	if (r < 0)
 		return nsi_netlink_fail(&nl, r, "making bridge", b->name, NULL, err);
+	r = refuse_routers(b->name, err);
+	if (r < 0)
+		return r;
 	unsigned index = if_nametoindex(b->name);
 	for (int i = 0; i < b->n_addresses; i++) {
 		r = nsi_address_add(&nl, index, &b->addresses[i]);
@@ -60,14 +79,11 @@ static int make(const struct nsi_bridge *b, struct nsi_error *err)
 
 /* ------------------------------------------------------------------ forwarding */
 
-static int set_sysctl(const char *family, const char *interface, const char *name, struct nsi_error *err)
+static int forward(const char *family, const char *interface, struct nsi_error *err)
 {
-	char path[128];
-	int r;
+	int r = set_sysctl(family, interface, "forwarding", "1");
 
-	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/%s", family, interface, name);
-	r = nsi_write_file(path, "1");
-	return r < 0 ? nsi_fail(err, -r, "enabling forwarding in", path, NULL) : 0;
+	return r < 0 ? nsi_fail(err, -r, "enabling forwarding on", interface, NULL) : 0;
 }
 
 /*
@@ -78,7 +94,7 @@ static int forward_ipv4(const char *bridge, struct nsi_error *err)
 {
 	cleanup_fd int fd = open("/proc/net/route", O_RDONLY | O_CLOEXEC);
 	char line[256], name[IFNAMSIZ];
-	int r = set_sysctl("ipv4", bridge, "forwarding", err);
+	int r = forward("ipv4", bridge, err);
 
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "re");
 	if (!f)
@@ -86,14 +102,15 @@ static int forward_ipv4(const char *bridge, struct nsi_error *err)
 	nsi_take_fd(&fd);
 	while (r == 0 && fgets(line, sizeof(line), f))
 		if (nsi_is_default_route(line, name))
-			r = set_sysctl("ipv4", name, "forwarding", err);
+			r = forward("ipv4", name, err);
 	fclose(f);
 	return r;
 }
 
 /*
  * IPv6 knows it for all interfaces only. A host that forwards no longer learns its default route from
- * routers, unless accept_ra is 2: those that did so far are to go on.
+ * routers, unless accept_ra is 2: those that did so far are to go on. Not by "default": a bridge that is made
+ * later is none of them.
  */
 static int forward_ipv6(struct nsi_error *err)
 {
@@ -107,7 +124,8 @@ static int forward_ipv6(struct nsi_error *err)
 	DIR *dir = opendir("/proc/sys/net/ipv6/conf");
 	while (dir && (entry = readdir(dir))) {
 		snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", entry->d_name);
-		cleanup_fd int fd = entry->d_name[0] == '.' ? -1 : open(path, O_RDWR | O_CLOEXEC);
+		bool skipped = entry->d_name[0] == '.' || strcmp(entry->d_name, "default") == 0;
+		cleanup_fd int fd = skipped ? -1 : open(path, O_RDWR | O_CLOEXEC);
 		if (fd >= 0 && read(fd, &c, 1) == 1 && c == '1' && pwrite(fd, "2", 1, 0) < 0) {
 			closedir(dir);
 			return nsi_fail(err, errno, "keeping the router's advertisements in", path, NULL);
@@ -115,7 +133,7 @@ static int forward_ipv6(struct nsi_error *err)
 	}
 	if (dir)
 		closedir(dir);
-	return set_sysctl("ipv6", "all", "forwarding", err);
+	return forward("ipv6", "all", err);
 }
 
 int nsi_bridge_prepare(const struct nsi_bridge *b, struct nsi_error *err)

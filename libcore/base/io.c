@@ -29,6 +29,13 @@ static int check_trusted(int fd, const char *path, struct stat *ret_st, struct n
 	return 0;
 }
 
+/* Before it is opened to be read: with a device that alone can do something, start a watchdog for one. */
+static int check_regular(const struct stat *st, const char *shown, struct nsi_error *err)
+{
+	return S_ISREG(st->st_mode) ? 0
+				    : nsi_failf(err, EINVAL, "reading", shown, NULL, "not a regular file");
+}
+
 int nsi_open_trusted(const char *path, int flags, int *ret_fd, bool *ret_private, struct nsi_error *err)
 {
 	char walk[PATH_MAX], shown[PATH_MAX] = "/";
@@ -54,6 +61,10 @@ int nsi_open_trusted(const char *path, int flags, int *ret_fd, bool *ret_private
 		if (strcmp(part, "..") == 0)
 			return nsi_failf(err, EINVAL, "opening", path, NULL, "it contains \"..\"");
 		snprintf(shown + used, sizeof(shown) - used, "%s%s", used > 1 ? "/" : "", part);
+		/* The directory is root's: what is there does not become another thing. */
+		if (!next && !(flags & O_PATH) && fstatat(dir, part, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			!S_ISLNK(st.st_mode) && (r = check_regular(&st, shown, err)) < 0)
+			return r;
 		fd = openat(dir, part,
 			(next ? O_PATH | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 		if (fd < 0)
@@ -82,8 +93,8 @@ int nsi_read_fd(int fd, const char *name, size_t max, char **ret_text, size_t *r
 
 	if (fstat(fd, &st) < 0)
 		return nsi_fail(err, errno, "reading", name, NULL);
-	if (!S_ISREG(st.st_mode))
-		return nsi_failf(err, EINVAL, "reading", name, NULL, "not a regular file");
+	if (check_regular(&st, name, err) < 0)
+		return -EINVAL;
 	cleanup_free char *text = malloc(max + 2);
 	if (!text)
 		return nsi_fail(err, ENOMEM, "reading", name, NULL);
@@ -107,16 +118,33 @@ int nsi_read_fd(int fd, const char *name, size_t max, char **ret_text, size_t *r
 	return 0;
 }
 
+int nsi_open_in_root(int rootfd, const char *path, const char *shown, int *ret_fd, struct nsi_error *err)
+{
+	cleanup_fd int found =
+		nsi_openat2(rootfd, path, O_PATH | O_CLOEXEC, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	char again[40];
+	struct stat st;
+
+	if (found < 0 || fstat(found, &st) < 0)
+		return nsi_fail(err, errno, "opening", shown, NULL);
+	int r = check_regular(&st, shown, err);
+	if (r < 0)
+		return r;
+	snprintf(again, sizeof(again), "/proc/self/fd/%d", found);
+	int fd = open(again, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return nsi_fail(err, errno, "opening", shown, NULL);
+	*ret_fd = fd;
+	return 0;
+}
+
 int nsi_read_in_root(int rootfd, const char *path, const char *shown, size_t max, char **ret_text,
 	size_t *ret_len, struct nsi_error *err)
 {
-	/* O_NONBLOCK: a FIFO in place of the file must not hold the login up. */
-	cleanup_fd int fd = nsi_openat2(rootfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0,
-		RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	cleanup_fd int fd = -1;
+	int r = nsi_open_in_root(rootfd, path, shown, &fd, err);
 
-	if (fd < 0)
-		return nsi_fail(err, errno, "opening", shown, NULL);
-	return nsi_read_fd(fd, shown, max, ret_text, ret_len, err);
+	return r < 0 ? r : nsi_read_fd(fd, shown, max, ret_text, ret_len, err);
 }
 
 int nsi_write_full(int fd, const void *data, size_t len)

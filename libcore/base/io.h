@@ -11,8 +11,8 @@
  * Open `path` (absolute) component by component: each directory and the last component must belong to root
  * and be writable by nobody else, and none may be a symbolic link. Each check is made on the descriptor that
  * the next step starts from, so nothing can be exchanged in between. `flags` are those of openat(2) for the
- * last component (O_RDONLY, or O_PATH | O_DIRECTORY). `ret_private` (may be NULL): whether an ancestor
- * directory keeps everybody but root out.
+ * last component (O_RDONLY, which takes a regular file only, or O_PATH | O_DIRECTORY). `ret_private` (may be
+ * NULL): whether an ancestor directory keeps everybody but root out.
  */
 int nsi_open_trusted(const char *path, int flags, int *ret_fd, bool *ret_private, struct nsi_error *err);
 
@@ -24,10 +24,13 @@ int nsi_read_fd(
 	int fd, const char *name, size_t max, char **ret_text, size_t *ret_len, struct nsi_error *err);
 
 /*
- * The same for `path` below the rootfs directory `rootfd`, which the container controls: the path cannot
- * leave it, and what is no regular file is not waited for. -ENOENT, with `err` filled, when it does not
- * exist.
+ * Open a regular file to be read, for `path` below the rootfs directory `rootfd`, which the container
+ * controls: the path cannot leave it, and nothing else is opened, not even for a moment. -ENOENT, with `err`
+ * filled, when it does not exist.
  */
+int nsi_open_in_root(int rootfd, const char *path, const char *shown, int *ret_fd, struct nsi_error *err);
+
+/* The same, and nsi_read_fd(). */
 int nsi_read_in_root(int rootfd, const char *path, const char *shown, size_t max, char **ret_text,
 	size_t *ret_len, struct nsi_error *err);
 

@@ -93,6 +93,24 @@ int nsi_rootfs_open(const struct nsi_decision *decision, int *ret_fd, struct nsi
 
 /* ------------------------------------------------------------------ its ids */
 
+static bool is_ours(uint32_t first, uint32_t end)
+{
+	return end > NSI_RANGE_BASE && first < NSI_RANGE_BASE + (uint32_t)NSI_RANGES * NSI_RANGE_SIZE;
+}
+
+int nsi_check_login_ids(const struct nsi_user *user, struct nsi_error *err)
+{
+	bool by_uid = is_ours(user->uid, user->uid + 1);
+
+	if (!by_uid && !is_ours(user->gid, user->gid + 1))
+		return 0;
+	nsi_failf(err, EPERM, "mapping the ids of", user->name,
+		"give users ids below 1879048192: with SSSD, ldap_idmap_range_max",
+		"the %s %u is among the ids that nsinit gives to containers: root in another could have it",
+		by_uid ? "uid" : "gid", (unsigned)(by_uid ? user->uid : user->gid));
+	return nsi_error_reason(err, "user");
+}
+
 static int check_range(
 	const struct stat *st, const char *path, const struct nsi_user *user, struct nsi_error *err)
 {
@@ -107,7 +125,7 @@ static int check_range(
 			"chown the tree to a range as subuid(5) has them, or leave out \"ownership\"",
 			"it belongs to uid %u, which is not the first of a subordinate range",
 			(unsigned)first);
-	if (end > NSI_RANGE_BASE && first < NSI_RANGE_BASE + (uint32_t)NSI_RANGES * NSI_RANGE_SIZE)
+	if (is_ours(first, end))
 		return nsi_failf(err, EPERM, "checking", path, NULL,
 			"the range from %u on is among those that nsinit gives to containers itself",
 			(unsigned)first);

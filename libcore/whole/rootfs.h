@@ -17,6 +17,9 @@ int nsi_rootfs_open(const struct nsi_decision *decision, int *ret_fd, struct nsi
 int nsi_image_open(const struct nsi_decision *decision, int rootfd, int *ret_image, int *ret_view,
 	struct nsi_error *err);
 
+/* Refuse a login user whose uid or gid lies in the ranges that nsi_claim_range() gives to containers. */
+int nsi_check_login_ids(const struct nsi_user *user, struct nsi_error *err);
+
 /*
  * The range of ids that the directory belongs to, by its owner. Held until *ret_fd is closed; -EBUSY: another
  * live container has it.

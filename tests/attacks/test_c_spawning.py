@@ -234,6 +234,35 @@ class Spawning(Attack):
         # Without a user namespace they are the same, which is why logins have one.
         self.assertTrue(self.attempt(maps, Nsinit()))
         self.holds('test_exec.Spawn.test_user_namespace', 'test_mounts.Shifted.test_range_is_used_once')
+        self.user_among_the_containers()
+
+    def user_among_the_containers(self):
+        """A user whom a directory service has given an id that is a container's: its root has that user's files."""
+        shared = f'{ROOTS}/shared'
+        os.makedirs(shared, exist_ok=True)
+        self.addCleanup(run, ['rm', '-r', shared])
+        root = self.root(Nsinit(MAPPED), mounts=[{'type': 'bind', 'source': shared, 'target': '/shared'}])
+        _, pid = self.live(Nsinit(MAPPED), root)
+        with open(f'/proc/{pid}/uid_map') as f:
+            first = int(f.read().split()[1])
+        run(['useradd', '-m', '-u', str(first + 4711), '-s', '/bin/sh', 'far'])
+        self.addCleanup(run, ['userdel', '-r', 'far'], check=False)
+        run('cp -r /home/alice/.ssh /home/far/ && chown -R far /home/far')
+        write(f'{shared}/secret', "far's", 0o600)
+        os.chown(f'{shared}/secret', first + 4711, 0)
+        # The control: it is that way. Nobody can tell all users of a directory service, but who logs in is told.
+        self.assertEqual(self.use(Nsinit(MAPPED), root, 'cat', '/shared/secret', user='4711'), "far's")
+        self.assertEqual(self.use(Nsinit(MAPPED), root, 'cat', '/shared/secret', user='4712'), '')
+        container('far')
+        policy(['{ user = "root"; stay = "host"; }', f'{{ user = "far"; rootfs = "{ROOTS}/%u"; }}'])
+        run(['groupadd', '-g', str(first + 4711), 'far-group'])
+        self.addCleanup(run, ['groupdel', 'far-group'], check=False)
+        for ids, refused in (([], True), (['-u', '4711', '-g', 'far-group'], True), (['-g', 'alice'], False)):
+            ids and run(['usermod', *ids, 'far'])
+            before = len(host.log_text())
+            done = host.ssh('far', 'hostname')
+            self.assertEqual(INSIDE in done.stdout, not refused, done)
+            self.assertEqual('is among the ids that nsinit gives to containers' in host.log_text()[before:], refused)
 
     def attack_37_nested_user_namespaces(self):
         """Another user namespace, in which to be root of: as root inside, and as a user."""

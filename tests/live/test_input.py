@@ -1,5 +1,7 @@
 """Malformed container.json and policy files: one error that names the place and the remedy, and no container."""
+import ctypes
 import os
+import stat
 import unittest
 
 from host import ROOTS, container, exec_in, nothing_left, nsinit, run, write
@@ -407,3 +409,58 @@ class Input(unittest.TestCase):
             write('/etc/nsinit/example.conf', f.read())
         self.assertEqual(nsinit('check', '/etc/nsinit/example.conf').returncode, 0)
         self.assertEqual(nsinit('check', 'etc/container.json').returncode, 0)
+
+
+class Opened:
+    """Whether somebody has opened a file, be it only for a moment."""
+
+    def __init__(self, path):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        if libc.inotify_add_watch(self.fd, path.encode(), 0x20) < 0:  # IN_OPEN
+            raise OSError(ctypes.get_errno(), path)
+
+    def was(self):
+        try:
+            return bool(os.read(self.fd, 4096))
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(self.fd)
+
+
+class Device(unittest.TestCase):
+    """To open some devices is to use them: a watchdog restarts the machine if nobody goes on."""
+
+    def setUp(self):
+        self.device = '/root/device'
+        os.mknod(self.device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+        self.addCleanup(os.unlink, self.device)
+        self.root = container('device')
+
+    def opened(self, path, act):
+        watch = Opened(path)
+        act()
+        return watch.was()
+
+    def test_the_watch_sees_it(self):
+        self.assertTrue(self.opened(self.device, lambda: run(['cat', self.device])))
+        self.assertFalse(self.opened(self.device, lambda: run(['stat', self.device])))
+
+    def test_named_as_a_system_call_filter(self):
+        write(f'{self.root}/container.json', '{"namespaces": ["NEWNS"], "seccomp": "%s"}' % self.device)
+        for command in (['check', f'{self.root}/container.json'], ['check', self.root], ['exec', '-C', self.root, 'true']):
+            with self.subTest(command=command):
+                said = []
+                self.assertFalse(self.opened(self.device, lambda: said.append(nsinit(*command))))
+                self.assertIn('not a regular file', said[0].stdout + said[0].stderr)
+
+    def test_in_the_root_directory(self):
+        for name in ('etc/passwd', 'etc/hosts', 'container.json'):
+            path = f'{self.root}/{name}'
+            os.path.lexists(path) and os.unlink(path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+            with self.subTest(name=name):
+                self.assertFalse(self.opened(path, lambda: nsinit('exec', '-C', self.root, 'true')))
+                self.assertFalse(self.opened(path, lambda: nsinit('check', self.root)))

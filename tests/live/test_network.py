@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from host import (ROOTS, RUN_DIR, SPEC, container, exec_in, nsinit, policy, run, ssh, until, wait_nothing_left,
-                  wait_nspid)
+                  wait_nspid, write)
 
 POOL = 'pool = [ "10.77.0.0/24", "fd77::/64" ];'
 ADDRESS = 'address = [ "10.77.0.1/24", "fd77::1/64" ];'
@@ -67,6 +67,30 @@ class Net(unittest.TestCase):
         return addresses(exec_in(root, 'ip', 'addr', 'show', 'eth0').stdout, family)[0].split('/')[0]
 
 
+ROUTER = r"""
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/icmp6.h>
+#include <unistd.h>
+
+int main(void)
+{
+    struct { struct nd_router_advert ra; struct nd_opt_prefix_info prefix; } m = {
+        .ra.nd_ra_type = ND_ROUTER_ADVERT, .ra.nd_ra_curhoplimit = 64, .ra.nd_ra_router_lifetime = htons(1800),
+        .prefix = {ND_OPT_PREFIX_INFORMATION, 4, 64, 0xc0, htonl(86400), htonl(14400)}};
+    struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_scope_id = if_nametoindex("eth0")};
+    int s = socket(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6), hops = 255;
+    inet_pton(AF_INET6, "2001:db8:bad::", &m.prefix.nd_opt_pi_prefix);
+    inet_pton(AF_INET6, "ff02::1", &to.sin6_addr);
+    setsockopt(s, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(hops));
+    setsockopt(s, IPPROTO_IPV6, IPV6_MULTICAST_IF, &to.sin6_scope_id, sizeof(to.sin6_scope_id));
+    for (int i = 0, sent = 0; i < 100 && sent < 10; i++, usleep(50000)) /* until its address is usable */
+        sent += sendto(s, &m, sizeof(m), 0, (struct sockaddr *)&to, sizeof(to)) == sizeof(m);
+    return 0;
+}
+"""
+
+
 class Bridge(Net):
     def pair(self, isolate):
         networks(f'bridge = "nsbr0"; create = true; {ADDRESS} {POOL} isolate = {isolate}; nat = true;')
@@ -95,6 +119,28 @@ class Bridge(Net):
             other = self.address_of(that)
             run(f'nsenter -t {wait_nspid(this)} -n ip route add {other}/32 via 10.77.0.1')
         self.assertFalse(self.ping(one, self.address_of(two)))
+
+    def test_containers_are_no_routers_for_the_host(self):
+        """Router advertisements of root inside: a default route of the host's through the container."""
+        write('/tmp/router.c', ROUTER)
+        run(['gcc', '-static', '-o', '/tmp/router', '/tmp/router.c'])
+
+        def advertise(entry):
+            networks(entry)
+            root = root_with('net', {'bridge': 'nsbr0', 'ip': '10.77.0.9/24'})
+            run(['cp', '/tmp/router', f'{root}/bin/router'])
+            exec_in(root, '/bin/router', check=True)
+            shown = run('ip -6 route show default; ip -6 addr show nsbr0').stdout
+            run('ip link delete nsbr0')
+            return re.findall('proto ra|2001:db8:bad', shown)
+        for nat in ('false', 'true'):  # which switches forwarding on for IPv6 as a whole
+            self.assertEqual(advertise(f'bridge = "nsbr0"; create = true; {ADDRESS} nat = {nat};'), [])
+            run('sysctl -q net.ipv6.conf.all.forwarding=0')
+        # A bridge of somebody else's is as he has made it; that the host forwards means as ever that it hears no router.
+        run('ip link add nsbr0 type bridge && ip link set nsbr0 up; sysctl -q net.ipv6.conf.all.forwarding=1')
+        self.assertEqual(advertise('bridge = "nsbr0";'), [])
+        run('ip link add nsbr0 type bridge && ip link set nsbr0 up; sysctl -q net.ipv6.conf.all.forwarding=0')
+        self.assertEqual(set(advertise('bridge = "nsbr0";')), {'proto ra', '2001:db8:bad'})
 
     def test_bridge_is_made_once(self):
         networks(f'bridge = "nsbr0"; create = true; {ADDRESS} {POOL} nat = true;')
