@@ -302,8 +302,8 @@ EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const ch
 	const char *name = NULL;
 	struct nsi_error err = {0};
 	struct arguments args;
-	struct verdict v;
-	bool loaded;
+	struct verdict v = {0};
+	bool loaded = false;
 
 	if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name || !*name)
 		return PAM_SESSION_ERR;
