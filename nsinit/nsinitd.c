@@ -124,7 +124,7 @@ _Noreturn static void work(const char *policy, int client, uid_t uid)
 	int r = open_session(policy, client, &reply, &err);
 	if (r < 0)
 		refuse(client, uid, &err);
-	_exit(r < 0);
+	_exit(r < 0 ? 1 : 0);
 }
 
 /* ------------------------------------------------------------------ the broker */
