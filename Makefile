@@ -84,7 +84,7 @@ $(BUILD)/bin/pam_nsinit.so: $(PAM_OBJ) $(BUILD)/libcore.a pam_nsinit/pam_nsinit.
 $(BUILD)/bin/nsinit-init: $(BUILD)/obj/nsinit/init.o
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS)) -static -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $< -o $@
+	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS)) -static-pie -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $< -o $@
 
 # No shared library: a variable of the caller's environment (LD_PRELOAD) would run code on the host.
 $(BUILD)/bin/nsinit-shell: $(SHELL_OBJ) $(BUILD)/libcore.a

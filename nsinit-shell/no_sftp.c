@@ -69,8 +69,8 @@ void shell_refuse_sftp(const char *reason)
 	n += 4;
 	n += put32(out + n, FAILURE);
 	n += put32(out + n, (uint32_t)len);
-	memcpy(out + n, reason, len);
-	n += len;
+	for (size_t i = 0; i < len; i++)
+		out[n++] = (unsigned char)reason[i];
 	n += put32(out + n, 0); /* the language tag */
 	put32(out, (uint32_t)n - 4);
 	(void)!write(1, out, n);

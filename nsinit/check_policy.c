@@ -196,15 +196,16 @@ int check_load_policy(
 	int r = nsi_policy_load(path, &rules->policy, err);
 	if (r < 0)
 		return r;
-	rules->list = calloc((size_t)rules->policy->n_rules + 1, sizeof(*rules->list));
+	const int n = rules->policy->n_rules;
+	rules->list = calloc((size_t)n + 1, sizeof(*rules->list));
 	if (!rules->list)
 		return nsi_fail(err, ENOMEM, "reading", path, NULL);
-	for (int i = 0; i < rules->policy->n_rules; i++)
+	for (int i = 0; i < n; i++)
 		rules->list[i].rule = &rules->policy->rules[i];
 	judge_top(rules->policy, w);
 	judge_root(rules->policy, w);
 	judge_order(rules, w);
-	for (int i = 0; i < rules->policy->n_rules; i++) {
+	for (int i = 0; i < n; i++) {
 		struct check_rule *rule = &rules->list[i];
 		const char *dir = directory(rule->rule);
 

@@ -91,7 +91,7 @@ static bool is_engine_socket(const char *path)
 	const char *last = strrchr(path, '/');
 
 	for (size_t i = 0; last && i < sizeof(names) / sizeof(names[0]); i++)
-		if (strcmp(last + 1, names[i]) == 0 && (i < 6 || strstr(path, "/systemd/")))
+		if ((i < 6 || strstr(path, "/systemd/")) && strcmp(last + 1, names[i]) == 0)
 			return true;
 	return false;
 }

@@ -30,8 +30,10 @@ static int check_container(
 	cleanup_free struct nsi_login *login = calloc(1, sizeof(*login));
 	struct container c;
 	int rootfd = -1;
-	int r = login ? nsi_run_dir(err) : nsi_fail(err, ENOMEM, "checking", decision->rootfs, NULL);
 
+	if (!login)
+		return nsi_fail(err, ENOMEM, "checking", decision->rootfs, NULL);
+	int r = nsi_run_dir(err);
 	if (r == 0)
 		r = nsi_rootfs_open(decision, &rootfd, err);
 	if (r < 0) {

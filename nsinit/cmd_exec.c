@@ -213,6 +213,7 @@ static int spawn(const struct options *o, struct container *c, int *lock, struct
 	struct server *server = server_new(f->loop, c, NULL);
 	if (!server || !run(f, signals))
 		r = nsi_fail(err, ENOMEM, "supervising", o->command[0], NULL);
+	f->process = NULL;
 	int status = container_end(c);
 	server_free(server);
 	return r < 0 ? r : nsi_exit_status(status);
@@ -241,6 +242,7 @@ static int join(const struct options *o, int rootfd, int sock, struct nsi_reply 
 	if (r == 0 && (!loop_watch(f->loop, p.pidfd, POLLIN, process_ended, f) ||
 			      !loop_watch(f->loop, sock, POLLIN, container_gone, f) || !run(f, signals)))
 		r = nsi_fail(err, ENOMEM, "supervising", o->command[0], NULL);
+	f->process = NULL;
 	if (r < 0) {
 		nsi_process_discard(&p);
 		return r;
@@ -260,8 +262,10 @@ static int spawn_or_join(const struct options *o, int rootfd, struct front *f, i
 	struct nsi_question q = {.ask = NSI_ASK_EXEC, .leader = -1};
 	char id[NSI_ID_SIZE];
 	int fds[NSI_MAX_FDS];
-	int r = reply ? nsi_container_id(rootfd, id, err) : nsi_fail(err, ENOMEM, "starting", o->dir, NULL);
 
+	if (!reply)
+		return nsi_fail(err, ENOMEM, "starting", o->dir, NULL);
+	int r = nsi_container_id(rootfd, id, err);
 	if (r == 0)
 		r = nsi_run_dir(err);
 	if (r == 0)

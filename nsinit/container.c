@@ -43,7 +43,7 @@ static int load_spec(
 	char dir[PATH_MAX - 32], shown[PATH_MAX];
 	cleanup_free char *text = NULL;
 	cleanup_fd int fd = -1;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	snprintf(shown, sizeof(shown), "%s/container.json", nsi_fd_path(dirfd, dir, sizeof(dir)));
@@ -55,7 +55,7 @@ static int load_spec(
 	} else {
 		r = nsi_read_in_root(dirfd, "container.json", shown, NSI_SPEC_MAX_BYTES, &text, &len, err);
 	}
-	if (r < 0)
+	if (r < 0 || !text)
 		return nsi_error_reason(err, "spec");
 	return nsi_spec_parse(shown, text, len, ret, err);
 }

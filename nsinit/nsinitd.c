@@ -73,9 +73,10 @@ static int open_session(const char *policy, int client, struct nsi_reply *reply,
 	cleanup_free struct nsi_login *who = calloc(1, sizeof(*who));
 	cleanup_fd int leader = -1, sock = -1;
 	int fds[NSI_MAX_FDS];
-	int r = who ? nsi_door_peer(client, &q.uid, &leader, err)
-		    : nsi_fail(err, ENOMEM, "opening", "a session", NULL);
 
+	if (!who)
+		return nsi_fail(err, ENOMEM, "opening", "a session", NULL);
+	int r = nsi_door_peer(client, &q.uid, &leader, err);
 	if (r == 0)
 		r = decide(policy, q.uid, who, err);
 	q.leader = leader;
@@ -113,18 +114,17 @@ static void refuse(int client, uid_t uid, const struct nsi_error *err)
 
 _Noreturn static void work(const char *policy, int client, uid_t uid)
 {
-	cleanup_free struct nsi_reply *reply = calloc(1, sizeof(*reply));
+	static struct nsi_reply reply;
 	struct nsi_error err = {0};
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	alarm(DEADLINE_S); /* whatever hangs (a name service, a file system) ends with this process */
-	int r = reply ? open_session(policy, client, reply, &err)
-		      : nsi_fail(&err, ENOMEM, "opening", "a session", NULL);
+	int r = open_session(policy, client, &reply, &err);
 	if (r < 0)
 		refuse(client, uid, &err);
-	_exit(r < 0);
+	_exit(r < 0 ? 1 : 0);
 }
 
 /* ------------------------------------------------------------------ the broker */

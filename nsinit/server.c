@@ -433,8 +433,8 @@ static int check_door(
 static void answer_door(struct server *server, int sock)
 {
 	struct nsi_error err = {0};
-	int leader;
-	uid_t uid;
+	uid_t uid = (uid_t)-1;
+	int leader = -1;
 
 	if (check_door(server, sock, &uid, &leader, &err) < 0) {
 		nsi_control_refuse(sock, &err);

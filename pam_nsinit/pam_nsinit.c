@@ -332,8 +332,8 @@ static int open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 	const char *name = NULL;
 	struct nsi_error err = {0};
 	struct arguments args;
-	struct verdict v;
-	bool loaded;
+	struct verdict v = {0};
+	bool loaded = false;
 	int r;
 
 	if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name || !*name)

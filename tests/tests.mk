@@ -39,6 +39,7 @@ FUZZ_LEN_inside := 256
 FUZZ_LEN_control := 1024
 FUZZ_LEN_state := 2048
 FUZZ_LEN_kernel := 1024
+FUZZ_SEEDS_spec := tests/data/valid tests/data/invalid
 # The supervisor's part that talks; the clock and the terminals are the target's.
 FUZZ_SRC_server := nsinit/server.c nsinit/container.c nsinit/filter.c nsinit/network.c
 FUZZ_LINK_server := -Wl,--wrap=clock_gettime -Wl,--wrap=nsi_borrow_terminals
@@ -66,7 +67,7 @@ $(FUZZ:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/%
 	@mkdir -p $(BUILD)/fuzz/corpus-$*
 	LSAN_OPTIONS=suppressions=tests/fuzz/lsan.supp:print_suppressions=0 $< -runs=$(FUZZ_RUNS) -max_len=$(or $(FUZZ_LEN_$*),$(FUZZ_LEN)) -timeout=10 -print_final_stats=1 \
 		-artifact_prefix=$(BUILD)/fuzz/$*- $(FUZZ_FLAGS_$*) $(addprefix -dict=,$(wildcard tests/fuzz/$*.dict)) \
-		$(BUILD)/fuzz/corpus-$* tests/fuzz/corpus/$*
+		$(BUILD)/fuzz/corpus-$* tests/fuzz/corpus/$* $(FUZZ_SEEDS_$*)
 
 $(FUZZ:%=$(BUILD)/replay/%): $(BUILD)/replay/%: $$(call fuzz_objects,$(BUILD)/obj,$$*) $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libcore.a
 	@mkdir -p $(@D)

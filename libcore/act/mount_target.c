@@ -53,7 +53,7 @@ int open_dir(struct ground *g, const char *target, int *ret_fd)
 int open_file(struct ground *g, const char *target, uint64_t resolve, int *ret_fd)
 {
 	char parent[256];
-	int dir, fd, r;
+	int dir = -1, fd, r;
 
 	fd = nsi_openat2(g->root, target, O_PATH | O_CLOEXEC, 0, resolve);
 	if (fd >= 0) {

@@ -5,15 +5,22 @@
 #include <string.h>
 
 /* Text that came from a file or a user goes into logs and terminals: nothing but printable bytes may pass. */
+static void make_printable(char *text, size_t size)
+{
+	text[size - 1] = '\0';
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			*text = '?';
+}
+
 static void copy_printable(char *dst, size_t size, const char *src)
 {
 	size_t i;
 
-	for (i = 0; src && src[i] && i + 1 < size; i++) {
-		unsigned char c = (unsigned char)src[i];
-		dst[i] = (c < 0x20 || c >= 0x7f) ? '?' : (char)c;
-	}
+	for (i = 0; src && src[i] && i + 1 < size; i++)
+		dst[i] = src[i];
 	dst[i] = '\0';
+	make_printable(dst, size);
 }
 
 static int fill(struct nsi_error *err, int code, const char *step, const char *object, const char *hint,
@@ -89,14 +96,6 @@ void nsi_error_key(struct nsi_error *err, const char *path, const char *key, int
 	for (char *p = err->key; *p && p < err->key + strnlen(path, 60) + 1; p++)
 		if (*p == '/')
 			*p = '.';
-}
-
-static void make_printable(char *text, size_t size)
-{
-	text[size - 1] = '\0';
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
-			*text = '?';
 }
 
 int nsi_error_accept(struct nsi_error *err)

@@ -11,17 +11,14 @@ enum { MAX_LINE = 2048, MAX_FIELDS = 7 };
 /* Split one line at its colons, in place. The number of fields, or 0 when there are too many. */
 static int split(char *line, char *fields[MAX_FIELDS])
 {
-	int n = 0;
-
-	for (char *at = line; at; n++) {
-		if (n == MAX_FIELDS)
-			return 0;
-		fields[n] = at;
-		at = strchr(at, ':');
-		if (at)
-			*at++ = '\0';
+	for (int n = 0; n < MAX_FIELDS; n++) {
+		fields[n] = line;
+		line = strchr(line, ':');
+		if (!line)
+			return n + 1;
+		*line++ = '\0';
 	}
-	return n;
+	return 0;
 }
 
 /* Copy the next line without its end to `line`; false at the end of the text. Too long lines come out empty.

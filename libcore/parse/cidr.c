@@ -77,7 +77,7 @@ bool nsi_parse_mac(const char *text, uint8_t ret[6])
 	for (int i = 0; i < 17; i++)
 		if (i % 3 == 2 ? text[i] != ':' : !isxdigit((unsigned char)text[i]))
 			return false;
-	for (int i = 0; i < 6; i++) {
+	for (size_t i = 0; i < 6; i++) {
 		ret[i] = (uint8_t)(hex_digit(text[i * 3]) << 4 | hex_digit(text[i * 3 + 1]));
 		sum |= ret[i];
 	}

@@ -37,7 +37,7 @@ static int unknown_key(struct nsi_reader *r, const char *key, const struct nsi_k
 {
 	const char *names[64] = {0};
 
-	for (size_t i = 0; table[i].name && i < 63; i++)
+	for (size_t i = 0; i < 63 && table[i].name; i++)
 		names[i] = table[i].name;
 	return nsi_complain_unknown(r, key, -1, "key", key, names);
 }

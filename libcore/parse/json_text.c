@@ -22,6 +22,8 @@ struct walk {
 	const char *what; /* NULL: none */
 };
 
+/* It calls itself for what is nested, up to MAX_DEPTH. */
+/* NOLINTBEGIN(misc-no-recursion) */
 static void walk_value(struct walk *w, int depth);
 
 void nsi_text_position(const char *text, size_t offset, int *ret_line, int *ret_column)
@@ -185,6 +187,8 @@ static void walk_value(struct walk *w, int depth)
 		w->at += strcspn(w->text + w->at, ",]} \t\r\n");
 	}
 }
+
+/* NOLINTEND(misc-no-recursion) */
 
 int nsi_json_check(const char *file, const char *text, struct nsi_error *err)
 {

@@ -399,13 +399,13 @@ int nsi_policy_load(const char *path, struct nsi_policy **ret_policy, struct nsi
 {
 	cleanup_free char *text = NULL;
 	cleanup_fd int fd = -1;
-	size_t len;
+	size_t len = 0;
 	int res;
 
 	res = nsi_open_trusted(path, O_RDONLY, &fd, NULL, err);
 	if (res == 0)
 		res = nsi_read_fd(fd, path, NSI_POLICY_MAX_BYTES, &text, &len, err);
-	if (res < 0)
+	if (res < 0 || !text)
 		return nsi_error_reason(err, "policy");
 	return nsi_policy_parse(path, text, len, ret_policy, err);
 }

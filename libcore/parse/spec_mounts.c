@@ -279,7 +279,7 @@ static int check_overlay(struct nsi_reader *r, int index, struct nsi_mount *m)
 		return lacks(r, index, "upper");
 	if (m->upper[0] && !m->work[0])
 		return lacks(r, index, "work");
-	if (!m->upper[0] && strchr(m->lower, '\n')[1] == '\0')
+	if (!m->upper[0] && strchr(m->lower, '\n') == strrchr(m->lower, '\n'))
 		return nsi_complain(r, "lower", -1, NULL,
 			"an overlay of one directory needs \"upper\" and \"work\", or a second directory");
 	if (!m->upper[0])

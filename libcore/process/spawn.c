@@ -113,8 +113,7 @@ static int give_trees(
 static int prepare(const struct nsi_plan *plan, int rootfd, int image, const char *veth,
 	struct nsi_process *p, struct nsi_error *err)
 {
-	int fds[2];
-	int r = 0;
+	int fds[2] = {-1, -1}, r = 0;
 
 	if (plan->rootless)
 		r = nsi_map_rootless(p->pid, &plan->confine.ids, err);

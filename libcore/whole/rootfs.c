@@ -19,7 +19,7 @@ static int open_parent(
 	const char *path, int *ret_fd, char name[256], bool *ret_private, struct nsi_error *err)
 {
 	char above[PATH_MAX];
-	struct stat st;
+	struct stat st = {0};
 	bool private = false;
 
 	if (!nsi_normal_path(path, above, sizeof(above)) || strcmp(above, "/") == 0)
