@@ -17,12 +17,16 @@ check:
 check-machine:
 	tests/machine/run
 
+# Races and long runs: about half an hour. Its parameters are in the script.
+check-soak:
+	tests/soak/run
+
 lint: all
 	tests/lint/rooms $(BUILD)
 	tests/lint/hardening $(BUILD)
 	tests/lint/manual $(BUILD)
 
-.PHONY: unit asan check check-machine lint
+.PHONY: unit asan check check-machine check-soak lint
 .SECONDARY:
 
 # make fuzz: explore with libFuzzer (clang), each target in turn, FUZZ_RUNS inputs; FUZZ="spec words" for some

@@ -82,6 +82,16 @@ static void end(int flags)
 	result("end", r);
 }
 
+/* A refusal is the end, as it is for any service. */
+static void or_end(void)
+{
+	if (last_result == PAM_SUCCESS)
+		return;
+	end(0);
+	fflush(NULL);
+	_exit(1);
+}
+
 static const struct passwd *user_of_slot(void)
 {
 	const struct passwd *pw = getpwnam(users[slot]);
@@ -355,6 +365,8 @@ static bool pam_step(const char *word)
 		result(word, pam_close_session(pamh, 0));
 	else if (strcmp(word, "end") == 0)
 		end(0);
+	else if (strcmp(word, "or-end") == 0)
+		or_end();
 	else if (strcmp(word, "end-copy") == 0)
 		end(PAM_DATA_SILENT);
 	else
