@@ -167,7 +167,7 @@ static void answer_door(struct server *server, int sock)
 		return;
 	}
 	s->door = true;
-	if (session_count(s, leader))
+	if (session_count(s, &(struct nsi_request){.ask = NSI_ASK_SHELL, .uid = uid}, leader))
 		session_serve_shell(s, uid);
 }
 
@@ -206,7 +206,7 @@ struct server *server_new(struct loop *loop, struct container *c, const struct n
 	return server;
 }
 
-void server_free(struct server *server)
+void server_free(struct server *server, int status)
 {
 	if (!server)
 		return;
@@ -218,6 +218,8 @@ void server_free(struct server *server)
 		 */
 		if (s->child >= 0)
 			nsi_pidfd_send_signal(s->child, SIGKILL);
+		if (s->waits)
+			session_tell_end(s, status);
 		session_end(s);
 	}
 	free(server);

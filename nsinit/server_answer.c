@@ -1,6 +1,7 @@
 /* What the supervisor answers to those who connect. */
 #include "../libcore/act/cgroup.h"
 #include "../libcore/act/limits.h"
+#include "../libcore/act/proc.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
@@ -55,6 +56,16 @@ static int logins(const struct server *server)
 	return n;
 }
 
+/* Who joins would stop at once, and with it the service that lets the user in. */
+static int check_awake(const struct server *server, struct nsi_error *err)
+{
+	if (!server->paused)
+		return 0;
+	nsi_failf(err, EBUSY, "opening a session in", server->c->id, "\"nsinit resume\" ends that",
+		"the container is paused");
+	return nsi_error_reason(err, "paused");
+}
+
 static int check_login(const struct server *server, uid_t uid, struct nsi_error *err)
 {
 	const struct nsi_confinement *confine = &server->c->plan->confine;
@@ -84,11 +95,15 @@ static int check_number(const struct server *server, struct nsi_error *err)
 	return nsi_error_reason(err, "sessions");
 }
 
-bool session_count(struct session *s, int leader)
+bool session_count(struct session *s, const struct nsi_request *q, int leader)
 {
 	if (s->leader >= 0 || leader < 0)
 		return false;
 	s->leader = leader;
+	s->ask = q->ask;
+	s->uid = q->uid;
+	s->origin = q->origin;
+	s->since = loop_now();
 	s->server->counted++;
 	server_counted_changed(s->server);
 	return loop_watch(s->server->loop, leader, POLLIN, session_leader_ended, s);
@@ -101,6 +116,8 @@ static void serve_login(struct session *s, uid_t uid)
 	struct nsi_error err = {0};
 	int r = check_login(s->server, uid, &err);
 
+	if (r == 0)
+		r = check_awake(s->server, &err);
 	if (r == 0)
 		r = check_number(s->server, &err);
 	if (r == 0)
@@ -119,6 +136,8 @@ void session_serve_shell(struct session *s, uid_t uid)
 	struct nsi_error err = {0};
 	int r = check_login(s->server, uid, &err);
 
+	if (r == 0)
+		r = check_awake(s->server, &err);
 	if (r == 0 && !s->door)
 		r = check_number(s->server, &err);
 	if (r == 0 && !(s->server->c->plan->confine.namespaces & CLONE_NEWUSER)) {
@@ -139,33 +158,116 @@ void session_serve_shell(struct session *s, uid_t uid)
 	s->login = r == 0 && !s->door;
 }
 
-static void tell_status(const struct session *s)
+static void serve_exec(struct session *s)
+{
+	const struct nsi_process *pid1 = &s->server->c->pid1;
+	struct nsi_error err = {0};
+
+	if (check_awake(s->server, &err) < 0)
+		nsi_control_refuse(s->sock, &err);
+	else
+		answer(s, false, (int[]){pid1->pidfd, pid1->devpts}, 2);
+}
+
+/* ------------------------------------------------------------------ for the administrator */
+
+/* 0: it has ended. */
+static pid_t number_of(int pidfd)
+{
+	pid_t pid;
+
+	return nsi_pidfd_number(pidfd, &pid) < 0 ? 0 : pid;
+}
+
+static void tell_status(const struct session *asker)
+{
+	const struct server *server = asker->server;
+	const struct nsi_decision *d = server->decision;
+	struct nsi_status *status = calloc(1, sizeof(*status));
+
+	if (!status)
+		return;
+	status->magic = NSI_CONTROL_MAGIC;
+	status->paused = server->paused;
+	status->sessions = (uint32_t)server->counted;
+	status->namespaces = server->c->plan->confine.namespaces;
+	status->resources = server->c->plan->resources;
+	memcpy(status->not_kept, server->c->cgroup.note, sizeof(status->not_kept));
+	if (d) {
+		status->login = true;
+		status->line = d->line;
+		status->lifetime = d->lifetime;
+		status->idle = d->idle;
+		status->max_age = d->max_age;
+		status->max_sessions = d->max_sessions;
+	}
+	for (const struct session *s = server->sessions; s && status->n < NSI_TOLD_SESSIONS; s = s->next) {
+		if (s->leader < 0)
+			continue;
+		status->list[status->n++] = (struct nsi_told_session){.ask = s->ask,
+			.leader = number_of(s->leader),
+			.uid = s->uid,
+			.age = (uint32_t)((loop_now() - s->since) / 1000),
+			.origin = s->origin};
+	}
+	nsi_send(asker->sock, status, NSI_STATUS_HEAD + status->n * sizeof(status->list[0]), NULL, 0);
+	free(status);
+}
+
+static void tell_done(const struct session *s, int status)
 {
 	struct nsi_reply *reply = calloc(1, sizeof(*reply));
 
 	if (!reply)
 		return;
 	reply->magic = NSI_CONTROL_MAGIC;
-	reply->sessions = (uint32_t)s->server->counted;
+	reply->status = status;
 	nsi_send(s->sock, reply, NSI_REPLY_HEAD, NULL, 0);
 	free(reply);
 }
 
+void session_tell_end(struct session *s, int status)
+{
+	tell_done(s, status);
+}
+
+/*
+ * By the control group alone: SIGSTOP would be seen by the processes' parents, would leave out sshd's
+ * processes for the sessions, and its undoing would also wake what a user had stopped.
+ */
+static void serve_pause(const struct session *s, bool pause)
+{
+	struct server *server = s->server;
+	struct nsi_error err = {0};
+	int r = 0;
+
+	if (server->c->cgroup.dir < 0) {
+		nsi_failf(&err, ENOTSUP, "pausing", server->c->id,
+			"give it \"resources\", or the rule \"limits\"",
+			"it has no control group to be frozen with");
+		r = nsi_error_reason(&err, "pause");
+	}
+	if (r == 0)
+		r = nsi_cgroup_freeze(server->c->cgroup.dir, pause, &err);
+	if (r < 0)
+		return nsi_control_refuse(s->sock, &err);
+	server->paused = pause;
+	tell_done(s, 0);
+}
+
 void session_serve(struct session *s, const struct nsi_request *q, int *pidfd)
 {
-	const struct nsi_process *pid1 = &s->server->c->pid1;
-
 	switch (q->ask) {
 	case NSI_ASK_LOGIN:
-		if (session_count(s, nsi_take_fd(pidfd)))
+		if (session_count(s, q, nsi_take_fd(pidfd)))
 			serve_login(s, q->uid);
 		break;
 	case NSI_ASK_EXEC:
-		if (session_count(s, nsi_take_fd(pidfd)))
-			answer(s, false, (int[]){pid1->pidfd, pid1->devpts}, 2);
+		if (session_count(s, q, nsi_take_fd(pidfd)))
+			serve_exec(s);
 		break;
 	case NSI_ASK_SHELL:
-		if (session_count(s, nsi_take_fd(pidfd)))
+		if (session_count(s, q, nsi_take_fd(pidfd)))
 			session_serve_shell(s, q->uid);
 		break;
 	case NSI_ASK_CHILD:
@@ -177,6 +279,13 @@ void session_serve(struct session *s, const struct nsi_request *q, int *pidfd)
 		break;
 	case NSI_ASK_STATUS:
 		tell_status(s);
+		break;
+	case NSI_ASK_WAIT:
+		s->waits = s->leader < 0;
+		break;
+	case NSI_ASK_PAUSE:
+	case NSI_ASK_RESUME:
+		serve_pause(s, q->ask == NSI_ASK_PAUSE);
 		break;
 	}
 }

@@ -14,7 +14,7 @@ static void grace_is_over(struct loop *loop, int fd, void *data)
 	/* Whoever has connected meanwhile keeps the container: their request is only not read yet. */
 	server_accept(server);
 	for (struct session *s = server->sessions; s; s = s->next)
-		if (s->leader < 0)
+		if (s->leader < 0 && !s->waits)
 			return loop_timer_set(loop, &server->end, 50, grace_is_over, server);
 	if (server->counted == 0)
 		server_end(server, "no session is left");
@@ -83,7 +83,7 @@ static void hang_up(struct loop *loop, int fd, void *data)
 	while (s) {
 		struct session *next = s->next;
 
-		if (s->leader < 0)
+		if (s->leader < 0 && !s->waits)
 			session_end(s);
 		s = next;
 	}

@@ -10,11 +10,16 @@ struct session {
 	struct server *server;
 	struct session *next;
 	int sock;
-	int leader; /* pidfd of the process whose session it is; -1: not counted yet */
-	int child;  /* pidfd of the one that joined for it, or -1 */
-	bool door;  /* an unprivileged connection: nothing that it sends is read */
-	bool login; /* let in, as one of max_sessions */
-	bool opens; /* opened by PAM: the door is open as long as it lasts */
+	int leader;       /* pidfd of the process whose session it is; -1: not counted yet */
+	int child;        /* pidfd of the one that joined for it, or -1 */
+	bool door;        /* an unprivileged connection: nothing that it sends is read */
+	bool login;       /* let in, as one of max_sessions */
+	bool opens;       /* opened by PAM: the door is open as long as it lasts */
+	bool waits;       /* no session: it is to hear of the container's end */
+	enum nsi_ask ask; /* how it was counted, for whom, when, from where: for people */
+	uid_t uid;
+	long long since; /* ms of loop_now() */
+	struct nsi_origin origin;
 };
 
 struct server {
@@ -23,6 +28,7 @@ struct server {
 	const struct nsi_decision *decision; /* NULL: the container of a command */
 	struct session *sessions;
 	int counted;
+	bool paused;
 	struct loop_timer end; /* the end of an empty container */
 	struct loop_timer age; /* max_age, and then the hangup's end */
 	long long busy;        /* ms of loop_now() at which there was last a session or a process */
@@ -41,10 +47,15 @@ void server_counted_changed(struct server *server);
 /* Begin to count the container's age. */
 void server_age_start(struct server *server);
 
-/* Count the session, as that of `leader`, before it is answered: its end is noticed whatever happens next. */
-bool session_count(struct session *s, int leader);
+/*
+ * Count the session, as that of `leader` and with what `q` says of it, before it is answered: its end is
+ * noticed whatever happens next.
+ */
+bool session_count(struct session *s, const struct nsi_request *q, int leader);
 /* Serve a request; a descriptor that is kept is taken from *pidfd. May end the session. */
 void session_serve(struct session *s, const struct nsi_request *q, int *pidfd);
+/* For who asked for it: the container's end, with its exit status, -1 for none. */
+void session_tell_end(struct session *s, int status);
 /* The answer to one that joins without privilege. */
 void session_serve_shell(struct session *s, uid_t uid);
 /* The leader ended without a word. */

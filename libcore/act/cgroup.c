@@ -247,6 +247,22 @@ int nsi_cgroup_move_process(int dir, int pidfd, struct nsi_error *err)
 	return nsi_cgroup_move(dir, pid, err);
 }
 
+int nsi_cgroup_freeze(int dir, bool frozen, struct nsi_error *err)
+{
+	int r = put(dir, "cgroup.freeze", frozen ? "1" : "0");
+
+	return r < 0 ? nsi_fail(err, -r, "freezing", "the container's cgroup", NULL) : 0;
+}
+
+bool nsi_cgroup_frozen(int dir)
+{
+	unsigned long long frozen;
+	char text[256];
+
+	return nsi_cgroup_read(dir, "cgroup.events", text, sizeof(text)) > 0 &&
+	       nsi_counter(text, "frozen", &frozen) && frozen == 1;
+}
+
 static bool populated(int events)
 {
 	unsigned long long processes;
@@ -313,6 +329,14 @@ void nsi_cgroup_sweep(const char *path)
 
 	if (dir >= 0)
 		end(dir, path, 0);
+}
+
+void nsi_cgroup_thaw(const char *path)
+{
+	cleanup_fd int dir = strstr(path, "/" PARENT "/") ? open_dir(path) : -1;
+
+	if (dir >= 0)
+		put(dir, "cgroup.freeze", "0");
 }
 
 int nsi_cgroup_of(pid_t pid, char path[512], int *ret_dir, struct nsi_error *err)
