@@ -48,7 +48,7 @@ static int open_dir(const char *path)
 /* ------------------------------------------------------------------ the place */
 
 /* Where systemd mounts version 2: alone, or beside version 1. */
-static const char *hierarchy(void)
+const char *nsi_cgroup_mount(void)
 {
 	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified", NULL};
 	struct statfs fs;
@@ -194,7 +194,7 @@ int nsi_cgroup_make(const char *id, const struct nsi_resources *want, bool best_
 {
 	struct nsi_cgroup c = {.dir = -1};
 	cleanup_fd int parent = -1, base_dir = -1;
-	const char *mount = hierarchy();
+	const char *mount = nsi_cgroup_mount();
 	char base[480];
 	int r = 0;
 
@@ -341,7 +341,7 @@ void nsi_cgroup_thaw(const char *path)
 
 int nsi_cgroup_of(pid_t pid, char path[512], int *ret_dir, struct nsi_error *err)
 {
-	const char *mount = hierarchy();
+	const char *mount = nsi_cgroup_mount();
 	char group[400];
 
 	if (!mount || !group_of(pid, group, sizeof(group)))

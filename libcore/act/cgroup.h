@@ -35,6 +35,9 @@ void nsi_cgroup_thaw(const char *path);
 /* Whether everything in it has stopped. */
 bool nsi_cgroup_frozen(int dir);
 
+/* Where the hierarchy of version 2 is mounted; NULL: nowhere. */
+const char *nsi_cgroup_mount(void);
+
 /* Kill what is left in it, and remove it. */
 void nsi_cgroup_end(struct nsi_cgroup *cgroup);
 

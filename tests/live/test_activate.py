@@ -50,7 +50,7 @@ class Activate(unittest.TestCase):
         self.assertIn(f'alice: container {ROOT} (before: host)\n', done.stdout)
         other = [line for line in done.stderr.split('\n') if 'mapped users stay on the host there' not in line]
         self.assertEqual(other, [''])
-        self.assertIn('/etc/pam.d/su has no line', done.stderr)
+        self.assertIn('/etc/pam.d/su: no line', done.stderr)
         self.assertEqual((self.text(), self.text(f'{CONF}.old')), (self.text(NEW), self.before))
         st = os.stat(CONF)
         self.assertEqual((st.st_mode & 0o7777, st.st_uid, st.st_gid), (0o644, 0, 0))
