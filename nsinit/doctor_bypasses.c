@@ -19,10 +19,10 @@ static bool has_session_line(const char *service)
 	struct pam_stack stack;
 	bool found;
 
-	if (pam_stack_read(service, "session", &stack, NULL) < 0)
+	if (stack_read(service, "session", &stack, NULL) < 0)
 		return false;
-	found = pam_stack_find(&stack, "pam_nsinit.so", 0) >= 0;
-	pam_stack_free(&stack);
+	found = stack_find(&stack, "pam_nsinit.so", 0) >= 0;
+	stack_free(&stack);
 	return found;
 }
 

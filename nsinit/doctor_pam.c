@@ -73,7 +73,7 @@ static void judge_missing(struct doctor *d, const char *service, const struct pa
 
 static void judge_control(struct doctor *d, const struct pam_line *line)
 {
-	if (!pam_line_is_binding(line))
+	if (!line_is_binding(line))
 		doctor_find(d, DOCTOR_ERROR, "pam-session-control", line->file, line->line,
 			"say \"session required pam_nsinit.so\"",
 			"\"%s\": who is refused by pam_nsinit gets in nevertheless, on the host",
@@ -116,9 +116,9 @@ static void judge_place(struct doctor *d, const char *service, const struct pam_
 {
 	enum nsi_service_mode mode = d->policy ? nsi_policy_service(d->policy, service) : NSI_SERVICE_JOIN;
 	const struct pam_line *line = &stack->lines[at], *other;
-	int culprit, again = pam_stack_find(stack, module, at + 1);
+	int culprit, again = stack_find(stack, module, at + 1);
 
-	if (pam_stack_avoids(stack, at, &culprit)) {
+	if (stack_avoids(stack, at, &culprit)) {
 		other = &stack->lines[culprit];
 		doctor_find(d, DOCTOR_ERROR, "pam-session-unreachable", other->file, other->line,
 			"move the line of pam_nsinit before it, or say \"required\"",
@@ -147,9 +147,9 @@ static void judge_session(struct doctor *d, const char *service)
 {
 	struct pam_stack stack;
 
-	if (pam_stack_read(service, "session", &stack, NULL) < 0)
+	if (stack_read(service, "session", &stack, NULL) < 0)
 		return;
-	int at = pam_stack_find(&stack, module, 0);
+	int at = stack_find(&stack, module, 0);
 	if (stack.missing[0])
 		doctor_find(d, DOCTOR_ERROR, "pam-include-missing", stack.file, 0, "install or remove it",
 			"it includes %s, which cannot be read: nobody gets in", stack.missing);
@@ -160,7 +160,7 @@ static void judge_session(struct doctor *d, const char *service)
 		judge_arguments(d, service, &stack.lines[at]);
 		judge_place(d, service, &stack, at);
 	}
-	pam_stack_free(&stack);
+	stack_free(&stack);
 }
 
 /* ------------------------------------------------------------------ sshd's auth line */
@@ -169,9 +169,9 @@ static void judge_auth_place(struct doctor *d, const struct pam_stack *stack, in
 {
 	const struct pam_line *line = &stack->lines[at], *other;
 	int culprit;
-	int stops = pam_stack_stops_before(stack, at);
+	int stops = stack_stops_before(stack, at);
 
-	if (pam_stack_avoids(stack, at, &culprit)) {
+	if (stack_avoids(stack, at, &culprit)) {
 		other = &stack->lines[culprit];
 		doctor_find(d, DOCTOR_ERROR, "pam-auth-unreachable", other->file, other->line,
 			"move the auth line of pam_nsinit before it",
@@ -202,16 +202,16 @@ static void judge_auth(struct doctor *d)
 
 	if (d->policy && nsi_policy_service(d->policy, "sshd") != NSI_SERVICE_SPLIT)
 		return;
-	if (pam_stack_read("sshd", "auth", &stack, NULL) < 0)
+	if (stack_read("sshd", "auth", &stack, NULL) < 0)
 		return;
-	int at = pam_stack_find(&stack, module, 0);
+	int at = stack_find(&stack, module, 0);
 	if (at < 0)
 		doctor_find(d, DOCTOR_ERROR, "pam-auth-missing", stack.file, 0,
 			"add \"auth optional pam_nsinit.so\" behind its last auth line",
 			"no line \"auth optional pam_nsinit.so\": mapped users are refused by sshd");
 	else
 		judge_auth_place(d, &stack, at);
-	pam_stack_free(&stack);
+	stack_free(&stack);
 }
 
 /* ------------------------------------------------------------------ the module, and other services */
@@ -238,9 +238,9 @@ static void judge_other(struct doctor *d, const char *service)
 	if (is_service(service) || lists(harmless, sizeof(harmless) / sizeof(harmless[0]), service) ||
 		service[len - 1] == '~' || strchr(service, '.'))
 		return;
-	if (pam_stack_read(service, "session", &stack, NULL) < 0)
+	if (stack_read(service, "session", &stack, NULL) < 0)
 		return;
-	if (stack.n > 0 && pam_stack_find(&stack, module, 0) < 0)
+	if (stack.n > 0 && stack_find(&stack, module, 0) < 0)
 		doctor_find(d, DOCTOR_WARNING, "pam-other-service", stack.file, 0,
 			edit_fix(&stack, service, SESSION_LINE, fix), "%s",
 			strcmp(service, "other") == 0 ? "services without a file of their own open sessions "
@@ -248,7 +248,7 @@ static void judge_other(struct doctor *d, const char *service)
 						      : "it opens sessions without asking pam_nsinit: what "
 							"it runs for mapped users runs on "
 							"the host");
-	pam_stack_free(&stack);
+	stack_free(&stack);
 }
 
 static void judge_others(struct doctor *d)

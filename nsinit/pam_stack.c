@@ -123,25 +123,25 @@ static int read_file(const char *name, const char *type, int level, int depth, s
 	return 0;
 }
 
-int pam_stack_read(const char *service, const char *type, struct pam_stack *ret, struct nsi_error *err)
+int stack_read(const char *service, const char *type, struct pam_stack *ret, struct nsi_error *err)
 {
 	*ret = (struct pam_stack){.lines = calloc(MAX_LINES, sizeof(struct pam_line))};
 	int r = ret->lines ? read_file(service, type, 0, 0, ret) : -ENOMEM;
 
 	if (r == 0)
 		return 0;
-	pam_stack_free(ret);
+	stack_free(ret);
 	return nsi_fail(err, -r, "reading the PAM file of", service, NULL);
 }
 
-void pam_stack_free(struct pam_stack *stack)
+void stack_free(struct pam_stack *stack)
 {
 	free(stack->lines);
 	stack->lines = NULL;
 	stack->n = 0;
 }
 
-int pam_stack_find(const struct pam_stack *stack, const char *module, int from)
+int stack_find(const struct pam_stack *stack, const char *module, int from)
 {
 	for (int i = from; i < stack->n; i++)
 		if (strcmp(stack->lines[i].module, module) == 0)
@@ -235,7 +235,7 @@ static void may_do(const struct pam_line *line, struct outcomes sets[2])
 	}
 }
 
-bool pam_line_is_binding(const struct pam_line *line)
+bool line_is_binding(const struct pam_line *line)
 {
 	struct outcomes success, failure;
 	bool ignored;
@@ -318,7 +318,7 @@ static bool succeeds_without(struct walk *w, int at, bool failed)
 	return goes_on(w, at, &sets[0], failed) || goes_on(w, at, &sets[1], failed);
 }
 
-bool pam_stack_avoids(const struct pam_stack *stack, int target, int *ret_culprit)
+bool stack_avoids(const struct pam_stack *stack, int target, int *ret_culprit)
 {
 	struct walk w = {.stack = stack, .target = target, .culprit = target};
 
@@ -328,7 +328,7 @@ bool pam_stack_avoids(const struct pam_stack *stack, int target, int *ret_culpri
 	return true;
 }
 
-int pam_stack_stops_before(const struct pam_stack *stack, int target)
+int stack_stops_before(const struct pam_stack *stack, int target)
 {
 	struct outcomes sets[2];
 

@@ -24,23 +24,23 @@ struct pam_stack {
 };
 
 /* The lines of `type` ("session"). -ENOENT: the service has no file of its own. */
-int pam_stack_read(const char *service, const char *type, struct pam_stack *ret, struct nsi_error *err);
-void pam_stack_free(struct pam_stack *stack);
+int stack_read(const char *service, const char *type, struct pam_stack *ret, struct nsi_error *err);
+void stack_free(struct pam_stack *stack);
 
 /* Index of the first line from `from` on that names the module, -1: none does. */
-int pam_stack_find(const struct pam_stack *stack, const char *module, int from);
+int stack_find(const struct pam_stack *stack, const char *module, int from);
 
 /*
  * Whether a call can succeed without coming to line `target`; then *ret_culprit is the line that leads around
  * it: it ends the stack, or jumps over the line.
  */
-bool pam_stack_avoids(const struct pam_stack *stack, int target, int *ret_culprit);
+bool stack_avoids(const struct pam_stack *stack, int target, int *ret_culprit);
 
 /* A line before `target` whose failure ends the stack; -1: none. pam_deny is left out: it is there to fail.
  */
-int pam_stack_stops_before(const struct pam_stack *stack, int target);
+int stack_stops_before(const struct pam_stack *stack, int target);
 
 /* Whether the failure of the line's module is the failure of the whole. */
-bool pam_line_is_binding(const struct pam_line *line);
+bool line_is_binding(const struct pam_line *line);
 
 #endif
