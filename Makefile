@@ -34,7 +34,8 @@ WARN := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wconversion -Wno-sign-convers
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fno-strict-aliasing -fvisibility=hidden -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 HARDEN := $(shell for f in $(HARDEN); do $(CC) -Werror -O2 $$f -c -x c /dev/null -o /dev/null 2>/dev/null && echo $$f; done)
 DEFS := -D_GNU_SOURCE -DNSINIT_VERSION='"$(VERSION)"' -DNSINIT_PROGRAM='"$(BINDIR)/nsinit"' \
-	-DNSINIT_INIT='"$(LIBEXECDIR)/nsinit-init"' -DNSINIT_SHELL='"$(BINDIR)/nsinit-shell"' -DNSINIT_POLICY='"$(SYSCONFDIR)/nsinit/nsinit.conf"'
+	-DNSINIT_INIT='"$(LIBEXECDIR)/nsinit-init"' -DNSINIT_SHELL='"$(BINDIR)/nsinit-shell"' -DNSINIT_POLICY='"$(SYSCONFDIR)/nsinit/nsinit.conf"' \
+	-DNSINIT_PAMDIR='"$(PAMDIR)"'
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(DEFS) $(shell $(PKG_CONFIG) --cflags $(LIBS_CORE)) $(CFLAGS)
 LINK := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,--as-needed

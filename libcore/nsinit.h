@@ -53,6 +53,9 @@ struct nsi_error {
 /* "step object: cause; hint" in `buf`, which it returns. */
 const char *nsi_error_text(const struct nsi_error *err, char *buf, size_t size);
 
+/* What the user who is refused may be told, in a sentence; all else is for the log. */
+const char *nsi_error_sentence(const struct nsi_error *err);
+
 /* Who logs in, from the host's name services. */
 struct nsi_user {
 	char name[256];
@@ -171,13 +174,20 @@ enum nsi_service_mode nsi_policy_service(const struct nsi_policy *policy, const 
 
 struct nsi_session;
 
+/* Where a session comes from, in the words of the service that opens it. For people; nothing depends on it.
+ */
+struct nsi_origin {
+	char service[32];
+	char from[128]; /* the remote host, or the terminal; "": not known */
+};
+
 /*
  * Have the decided container live and this process counted as a session in it, until nsi_session_close() or
  * until the process ends, whatever way. Starts a supervisor where none runs. Needs root (CAP_SYS_ADMIN).
  * Takes at most about 20 s. The session's descriptors are close-on-exec.
  */
 int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *decision,
-	struct nsi_session **ret_session, struct nsi_error *err);
+	const struct nsi_origin *origin, struct nsi_session **ret_session, struct nsi_error *err);
 
 /*
  * Unless the policy says tty = "relay", move this process to a mount namespace of its own, a slave of the

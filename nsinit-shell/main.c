@@ -12,8 +12,6 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include <string.h>
-
 /* A caller may have closed some of 0, 1 and 2: what we open next must not take their places. */
 static bool fill_stdio(void)
 {
@@ -51,11 +49,7 @@ static int refuse(const struct nsi_error *err)
 	openlog("nsinit-shell", LOG_PID, LOG_AUTHPRIV);
 	syslog(LOG_ERR, "reason=%s uid=%u refused: %s", err->reason[0] ? err->reason : "shell",
 		(unsigned)getuid(), nsi_error_text(err, text, sizeof(text)));
-	if (strcmp(err->reason, "denied") == 0)
-		fprintf(stderr, "%s\n", err->cause);
-	else
-		fputs("Your container could not be opened; the administrator finds the reason in the log.\n",
-			stderr);
+	fprintf(stderr, "%s\n", nsi_error_sentence(err));
 	return 254;
 }
 

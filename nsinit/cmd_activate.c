@@ -6,6 +6,7 @@
 #include "../libcore/whole/state.h"
 #include "commands.h"
 #include "container.h"
+#include "doctor.h"
 #include "invoker.h"
 
 #include <fcntl.h>
@@ -17,9 +18,6 @@
 
 #define FRESH NSINIT_POLICY ".new"
 #define OLD NSINIT_POLICY ".old"
-#define PAM_FILE "/etc/pam.d/sshd"
-
-enum { PAM_MAX_BYTES = 64 * 1024 };
 
 /* ------------------------------------------------------------------ would it lock anybody out? */
 
@@ -111,65 +109,20 @@ static int check_everybody(const struct nsi_policy *policy, struct nsi_error *er
 	return r;
 }
 
-/* A session line that does not hear a refusal is as good as none. */
-static bool has_say(const char *type, const char *control)
+/* What of PAM would make it come to nothing. */
+static void warn_of_pam(struct nsi_policy *policy)
 {
-	return strcmp(type, "session") != 0 ||
-	       (strncmp(control, "optional", 8) != 0 && strncmp(control, "sufficient", 10) != 0);
-}
+	struct doctor d = {.policy = policy, .contains = true, .pam = true};
 
-/* Whether a line of the PAM file is of that type and names the module. */
-static bool has_line(const char *text, const char *type)
-{
-	size_t len = strlen(type);
-
-	for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
-		const char *at = line + strspn(line, " \t-"), *module = strstr(at, "pam_nsinit.so");
-
-		if (strncmp(at, type, len) == 0 && strchr(" \t", at[len]) && module &&
-			module < at + strcspn(at, "\n#") && has_say(type, at + len + strspn(at + len, " \t")))
-			return true;
-	}
-	return false;
-}
-
-/* Services that run processes of users, as far as this host has them. */
-static void warn_of_services(void)
-{
-	static const char *const services[] = {
-		"su", "sudo", "sudo-i", "runuser", "login", "cron", "systemd-user"};
-
-	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++) {
-		cleanup_free char *text = NULL;
-		char path[64];
-		size_t len;
-
-		snprintf(path, sizeof(path), "/etc/pam.d/%s", services[i]);
-		cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (fd >= 0 && nsi_read_fd(fd, path, PAM_MAX_BYTES, &text, &len, NULL) == 0 &&
-			!has_line(text, "session"))
-			fprintf(stderr,
-				"nsinit: warning: %s has no line \"session required pam_nsinit.so\": "
-				"mapped users stay on the host there\n",
-				path);
-	}
-}
-
-static void warn_of_pam(void)
-{
-	static const char *const lines[][2] = {
-		{"auth", "auth optional pam_nsinit.so"}, {"session", "session required pam_nsinit.so"}};
-	cleanup_fd int fd = open(PAM_FILE, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	cleanup_free char *text = NULL;
-	size_t len;
-
-	if (fd < 0 || nsi_read_fd(fd, PAM_FILE, PAM_MAX_BYTES, &text, &len, NULL) < 0) {
-		fputs("nsinit: warning: " PAM_FILE " cannot be read: are its two lines there?\n", stderr);
+	d.findings = calloc(DOCTOR_FINDINGS, sizeof(*d.findings));
+	if (!d.findings)
 		return;
-	}
-	for (size_t i = 0; i < 2; i++)
-		if (!has_line(text, lines[i][0]))
-			fprintf(stderr, "nsinit: warning: %s has no line \"%s\"\n", PAM_FILE, lines[i][1]);
+	doctor_pam(&d);
+	for (int i = 0; i < d.n; i++)
+		if (d.findings[i].severity == DOCTOR_ERROR)
+			fprintf(stderr, "nsinit: warning: %s: %s; %s\n", d.findings[i].object,
+				d.findings[i].message, d.findings[i].fix);
+	free(d.findings);
 }
 
 /* ------------------------------------------------------------------ in force */
@@ -228,11 +181,11 @@ static int activate(const char *path, bool dry, struct nsi_error *err)
 	if (r < 0)
 		return r;
 	r = check_everybody(policy, err);
+	if (r == 0)
+		warn_of_pam(policy);
 	nsi_policy_free(policy);
 	if (r < 0)
 		return r;
-	warn_of_pam();
-	warn_of_services();
 	if (dry) {
 		puts("Nothing is changed.");
 		return 0;

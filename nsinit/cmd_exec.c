@@ -214,9 +214,9 @@ static int spawn(const struct options *o, struct container *c, int *lock, struct
 	if (!server || !run(f, signals))
 		r = nsi_fail(err, ENOMEM, "supervising", o->command[0], NULL);
 	f->process = NULL;
-	int status = container_end(c);
-	server_free(server);
-	return r < 0 ? r : nsi_exit_status(status);
+	int status = nsi_exit_status(container_end(c));
+	server_free(server, status);
+	return r < 0 ? r : status;
 }
 
 static int join(const struct options *o, int rootfd, int sock, struct nsi_reply *reply, int fds[],
@@ -259,7 +259,7 @@ static int spawn_or_join(const struct options *o, int rootfd, struct front *f, i
 {
 	cleanup_fd int lock = -1, sock = -1;
 	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
-	struct nsi_question q = {.ask = NSI_ASK_EXEC, .leader = -1};
+	struct nsi_question q = {.ask = NSI_ASK_EXEC, .uid = geteuid(), .leader = -1};
 	char id[NSI_ID_SIZE];
 	int fds[NSI_MAX_FDS];
 

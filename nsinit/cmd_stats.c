@@ -1,46 +1,49 @@
-/* nsinit stats: what a live container uses. nsinit list: which containers live. */
+/* nsinit stats: what a live container uses, once or again and again. */
 #include "../libcore/act/cgroup.h"
 #include "../libcore/base/cleanup.h"
-#include "../libcore/base/io.h"
-#include "../libcore/parse/proc.h"
-#include "../libcore/whole/control.h"
-#include "../libcore/whole/state.h"
+#include "../libcore/base/str.h"
 #include "commands.h"
+#include "emit.h"
+#include "live.h"
+#include "options.h"
 
-#include <dirent.h>
 #include <fcntl.h>
-#include <getopt.h>
-#include <stdarg.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-struct view {
-	bool json;
-	int shown;
+enum { MAX_VALUES = 24 };
+
+struct value {
+	char name[32];
+	unsigned long long n;
+	double share; /* percent, where `fraction` */
+	bool fraction;
 };
 
-static void print_quoted(const char *text)
-{
-	putchar('"');
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			printf("\\%c", *text);
-		else if ((unsigned char)*text < ' ')
-			printf("\\u%04x", (unsigned)*text);
-		else
-			putchar(*text);
-	}
-	putchar('"');
-}
+struct sample {
+	int n;
+	struct value values[MAX_VALUES];
+	double at; /* seconds of CLOCK_MONOTONIC */
+};
 
-/* ------------------------------------------------------------------ stats */
+/* ------------------------------------------------------------------ one sample */
 
+/* The number after `name` in a file of "name value" lines, or the file's first word where name is "". */
 static bool number_in(int dir, const char *file, const char *name, unsigned long long *ret)
 {
 	char text[4096];
+	size_t len = strlen(name);
 
-	return nsi_cgroup_read(dir, file, text, sizeof(text)) >= 0 && nsi_counter(text, name, ret);
+	if (nsi_cgroup_read(dir, file, text, sizeof(text)) < 0)
+		return false;
+	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, name, len) == 0 && sscanf(line + len, "%llu", ret) == 1)
+			return true;
+	}
+	return false;
 }
 
 static const struct {
@@ -50,232 +53,201 @@ static const struct {
 	{"memory.max", "memory.max", ""},
 	{"memory.peak", "memory.peak", ""},
 	{"memory.swap.current", "memory.swap.current", ""},
-	{"memory.oom_kill", "memory.events", "oom_kill"},
-	{"cpu.usage_usec", "cpu.stat", "usage_usec"},
-	{"cpu.user_usec", "cpu.stat", "user_usec"},
-	{"cpu.system_usec", "cpu.stat", "system_usec"},
-	{"cpu.throttled_usec", "cpu.stat", "throttled_usec"},
+	{"memory.oom_kill", "memory.events", "oom_kill "},
+	{"cpu.usage_usec", "cpu.stat", "usage_usec "},
+	{"cpu.user_usec", "cpu.stat", "user_usec "},
+	{"cpu.system_usec", "cpu.stat", "system_usec "},
+	{"cpu.throttled_usec", "cpu.stat", "throttled_usec "},
 	{"pids.current", "pids.current", ""},
 	{"pids.max", "pids.max", ""},
-	{"pids.refused", "pids.events", "max"},
+	{"pids.refused", "pids.events", "max "},
 };
 
-static void show(struct view *v, const char *name, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-/* One line, or one member; the value is a number in either. */
-static void show(struct view *v, const char *name, const char *format, ...)
+static struct value *add(struct sample *s, const char *name)
 {
-	va_list ap;
+	static struct value unused;
 
-	if (v->json)
-		printf("%s\n  \"%s\": ", v->shown ? "," : "", name);
-	else
-		printf("%-20s ", name);
-	va_start(ap, format);
-	vprintf(format, ap);
-	va_end(ap);
-	if (!v->json)
-		putchar('\n');
-	v->shown++;
+	if (s->n == MAX_VALUES)
+		return &unused;
+	struct value *v = &s->values[s->n++];
+	*v = (struct value){0};
+	snprintf(v->name, sizeof(v->name), "%s", name);
+	return v;
+}
+
+static void add_share(struct sample *s, const char *name, double share)
+{
+	struct value *v = add(s, name);
+
+	v->fraction = true;
+	v->share = share;
 }
 
 /* Bytes and operations, over all devices: "8:0 rbytes=1 wbytes=2 rios=3 wios=4 ..." */
-static void show_io(struct view *v, int dir)
+static void take_io(struct sample *s, int dir)
 {
 	static const char *const fields[] = {"rbytes", "wbytes", "rios", "wios"};
-	char text[4096], name[16];
+	unsigned long long sums[4] = {0}, n;
+	char text[4096], name[24], *rest = text, *word;
 
 	if (nsi_cgroup_read(dir, "io.stat", text, sizeof(text)) < 0)
 		return;
+	while ((word = strsep(&rest, " \n"))) {
+		char *value = strchr(word, '=');
+
+		if (!value)
+			continue;
+		*value++ = '\0';
+		for (int i = 0; i < 4; i++)
+			if (strcmp(word, fields[i]) == 0 && nsi_parse_number(value, 0, ~0ULL, &n))
+				sums[i] += n;
+	}
 	for (int i = 0; i < 4; i++) {
 		snprintf(name, sizeof(name), "io.%s", fields[i]);
-		show(v, name, "%llu", nsi_io_sum(text, fields[i]));
+		add(s, name)->n = sums[i];
 	}
 }
 
 /* How much of the last 10 seconds some process had to wait, in percent: "some avg10=0.00 ..." */
-static void show_pressure(struct view *v, int dir)
+static void take_pressure(struct sample *s, int dir)
 {
 	static const char *const kinds[] = {"cpu", "memory", "io"};
 	char text[512], file[24], name[32];
-	unsigned share;
+	double share;
 
 	for (int i = 0; i < 3; i++) {
 		snprintf(file, sizeof(file), "%s.pressure", kinds[i]);
 		snprintf(name, sizeof(name), "pressure.%s", kinds[i]);
-		if (nsi_cgroup_read(dir, file, text, sizeof(text)) > 0 && nsi_pressure(text, &share))
-			show(v, name, "%u.%02u", share / 100, share % 100);
+		if (nsi_cgroup_read(dir, file, text, sizeof(text)) > 0 &&
+			sscanf(text, "some avg10=%lf", &share) == 1)
+			add_share(s, name, share);
 	}
 }
 
-static void show_stats(struct view *v, int dir)
+static unsigned long long find(const struct sample *s, const char *name)
 {
-	unsigned long long n;
-
-	if (v->json)
-		putchar('{');
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		if (number_in(dir, numbers[i].file, numbers[i].line, &n))
-			show(v, numbers[i].name, "%llu", n);
-	show_io(v, dir);
-	show_pressure(v, dir);
-	if (v->json)
-		puts("\n}");
+	for (int i = 0; i < s->n; i++)
+		if (strcmp(s->values[i].name, name) == 0)
+			return s->values[i].n;
+	return 0;
 }
 
-static int find(const char *path, struct nsi_state *state, struct nsi_error *err)
+static void take(struct sample *s, int dir, const struct sample *before)
 {
-	cleanup_fd int rootfd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char id[NSI_ID_SIZE];
+	unsigned long long n;
+	struct timespec now;
 
-	if (rootfd < 0)
-		return nsi_fail(err, errno, "opening the rootfs directory", path, NULL);
-	int r = nsi_container_id(rootfd, id, err);
-	if (r < 0)
-		return r;
-	cleanup_fd int supervisor = -1;
-	if (nsi_state_read(id, state, NULL) == 0)
-		supervisor = nsi_open_process(state->supervisor, state->supervisor_start);
-	if (supervisor < 0)
-		return nsi_failf(err, ENOENT, "looking at", path, NULL, "its container does not run");
-	if (!state->cgroup[0])
-		return nsi_failf(err, ENOENT, "looking at", path,
-			"give it \"resources\", or the rule \"limits\"", "its container has no cgroup");
+	s->n = 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	s->at = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (number_in(dir, numbers[i].file, numbers[i].line, &n))
+			add(s, numbers[i].name)->n = n;
+	take_io(s, dir);
+	take_pressure(s, dir);
+	/* Of one processor, since the last sample: what the counter itself does not tell at a glance. */
+	if (before && before->n && s->at > before->at)
+		add_share(s, "cpu.percent",
+			(double)(find(s, "cpu.usage_usec") - find(before, "cpu.usage_usec")) / 1e4 /
+				(s->at - before->at));
+}
+
+/* ------------------------------------------------------------------ on paper */
+
+static void print_lines(const struct sample *s)
+{
+	for (int i = 0; i < s->n; i++) {
+		const struct value *v = &s->values[i];
+
+		if (v->fraction)
+			printf("%-20s %.2f\n", v->name, v->share);
+		else
+			printf("%-20s %llu\n", v->name, v->n);
+	}
+}
+
+static void print_object(const struct sample *s)
+{
+	struct emit e = {0};
+
+	emit_open(&e, NULL, '{');
+	for (int i = 0; i < s->n; i++) {
+		const struct value *v = &s->values[i];
+
+		if (v->fraction)
+			emit_fraction(&e, v->name, v->share);
+		else
+			emit_number(&e, v->name, (long long)v->n);
+	}
+	emit_close(&e, '}');
+}
+
+/* Until the container ends, which is how it is meant to end. */
+static int watch(const struct live *live, int dir, int seconds, bool json)
+{
+	struct pollfd ended = {.fd = live->supervisor, .events = POLLIN};
+	bool screen = !json && isatty(STDOUT_FILENO);
+	struct sample samples[2] = {0};
+	int now = 0;
+
+	do {
+		take(&samples[now], dir, &samples[!now]);
+		if (samples[now].n == 0)
+			break; /* its group is gone already */
+		if (screen)
+			fputs("\033[H\033[2J", stdout);
+		if (json)
+			print_object(&samples[now]);
+		else
+			print_lines(&samples[now]);
+		if (!json && !screen)
+			putchar('\n');
+		if (fflush(stdout) != 0)
+			return NSI_EXIT_FAILED;
+		now = !now;
+	} while (poll(&ended, 1, seconds * 1000) == 0);
 	return 0;
+}
+
+static int open_group(const struct live *live, int *ret_dir, struct nsi_error *err)
+{
+	if (!live->state.cgroup[0])
+		return nsi_failf(err, ENOENT, "looking at", live->state.rootfs,
+			"give it \"resources\", or the rule \"limits\"", "its container has no cgroup");
+	*ret_dir = open(live->state.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return *ret_dir < 0 ? nsi_fail(err, errno, "opening", live->state.cgroup, NULL) : 0;
 }
 
 int cmd_stats(int argc, char **argv)
 {
-	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {0}};
-	const char *path = ".";
-	struct view v = {0};
-	struct nsi_state state;
+	unsigned long long seconds = 2;
+	struct options_common o;
+	struct live live;
 	struct nsi_error err = {0};
-	int c;
+	cleanup_fd int dir = -1;
+	int status = 0;
 
-	while ((c = getopt_long(argc, argv, "C:", longs, NULL)) != -1) {
-		if (c == 'C')
-			path = optarg;
-		else if (c == 'j')
-			v.json = true;
+	if (!options_parse(argc, argv, "Cjw", 0, &o))
+		return NSI_EXIT_FAILED;
+	if (o.watch && o.watch[0] && !nsi_parse_number(o.watch, 1, 3600, &seconds)) {
+		print_usage("stats");
+		return NSI_EXIT_FAILED;
+	}
+	int r = live_open(o.dir ? o.dir : ".", &live, &err);
+	if (r < 0)
+		return report(&err);
+	r = open_group(&live, &dir, &err);
+	if (r == 0 && o.watch) {
+		status = watch(&live, dir, (int)seconds, o.json);
+	} else if (r == 0) {
+		struct sample sample;
+
+		take(&sample, dir, NULL);
+		if (o.json)
+			print_object(&sample);
 		else
-			optind = argc + 1;
+			print_lines(&sample);
 	}
-	if (optind != argc) {
-		fputs("usage: nsinit stats [-C DIR] [--json]\n", stderr);
-		return NSI_EXIT_FAILED;
-	}
-	if (find(path, &state, &err) < 0)
-		return report(&err);
-	cleanup_fd int dir = open(state.cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0) {
-		nsi_fail(&err, errno, "opening", state.cgroup, NULL);
-		return report(&err);
-	}
-	show_stats(&v, dir);
-	return 0;
-}
-
-/* ------------------------------------------------------------------ list */
-
-/* -1: its supervisor does not tell. */
-static int sessions_of(const char *id)
-{
-	struct nsi_question q = {.ask = NSI_ASK_STATUS, .leader = -1};
-	cleanup_free struct nsi_reply *reply = calloc(1, sizeof(*reply));
-	cleanup_fd int sock = -1;
-	int fds[NSI_MAX_FDS];
-
-	if (!reply || nsi_control_connect(id, &sock, NULL) < 0 ||
-		nsi_control_ask(sock, &q, reply, fds, NULL) < 0)
-		return -1;
-	return (int)reply->sessions;
-}
-
-static long long uptime(const struct nsi_state *state)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return now.tv_sec - (long long)(state->pid1_start / (uint64_t)sysconf(_SC_CLK_TCK));
-}
-
-static void list_json(struct view *v, const char *id, const struct nsi_state *state)
-{
-	int sessions = sessions_of(id);
-
-	printf("%s\n  {\"id\": ", v->shown ? "," : "");
-	print_quoted(id);
-	printf(", \"pid1\": %d, \"user\": ", (int)state->pid1);
-	print_quoted(state->user);
-	printf(", \"uptime\": %lld, \"sessions\": ", uptime(state));
-	if (sessions < 0)
-		printf("null");
-	else
-		printf("%d", sessions);
-	printf(", \"rootfs\": ");
-	print_quoted(state->rootfs);
-	printf(", \"cgroup\": ");
-	print_quoted(state->cgroup);
-	putchar('}');
-}
-
-static void list_line(struct view *v, const char *id, const struct nsi_state *state)
-{
-	int sessions = sessions_of(id);
-
-	if (!v->shown)
-		printf("%-18s %8s %-12s %9s %8s %s\n", "ID", "PID", "USER", "UPTIME", "SESSIONS", "ROOTFS");
-	printf("%-18s %8d %-12s %8llds ", id, (int)state->pid1, state->user[0] ? state->user : "-",
-		uptime(state));
-	if (sessions < 0)
-		printf("%8s", "?");
-	else
-		printf("%8d", sessions);
-	printf(" %s\n", state->rootfs);
-}
-
-static void list_one(struct view *v, const char *id)
-{
-	struct nsi_state state;
-
-	if (nsi_state_read(id, &state, NULL) < 0)
-		return;
-	cleanup_fd int supervisor = nsi_open_process(state.supervisor, state.supervisor_start);
-	if (supervisor < 0)
-		return;
-	if (v->json)
-		list_json(v, id, &state);
-	else
-		list_line(v, id, &state);
-	v->shown++;
-}
-
-int cmd_list(int argc, char **argv)
-{
-	struct view v = {.json = argc == 2 && strcmp(argv[1], "--json") == 0};
-	struct nsi_error err = {0};
-	const struct dirent *entry;
-
-	if (argc > 1 + v.json) {
-		fputs("usage: nsinit list [--json]\n", stderr);
-		return NSI_EXIT_FAILED;
-	}
-	if (geteuid() != 0) {
-		nsi_failf(&err, EPERM, "running", "nsinit list", "run it as root",
-			"what lives is root's to see");
-		return report(&err);
-	}
-	DIR *dir = opendir(NSI_RUN_DIR);
-	if (v.json)
-		putchar('[');
-	while (dir && (entry = readdir(dir)))
-		if (entry->d_type == DT_DIR && strchr(entry->d_name, '-') && entry->d_name[0] != '.')
-			list_one(&v, entry->d_name);
-	if (v.json)
-		puts(v.shown ? "\n]" : "]");
-	if (dir)
-		closedir(dir);
-	return 0;
+	live_close(&live);
+	return r < 0 ? report(&err) : status;
 }

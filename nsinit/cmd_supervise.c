@@ -103,13 +103,13 @@ static int serve(struct container *c, const struct nsi_decision *decision)
 	watch_free(watch);
 	container_end(c);
 	syslog(LOG_INFO, "container=%s rootfs=%s ended: %s", c->id, decision->rootfs, server_why(server));
-	server_free(server);
+	server_free(server, -1);
 	close(signals);
 	loop_free(loop);
 	return 0;
 }
 
-int cmd_supervise(void)
+int cmd_supervise(int argc, char **argv)
 {
 	cleanup_free struct nsi_launch_order *order = calloc(1, sizeof(*order));
 	struct container c = {.rootfd = -1,
@@ -123,6 +123,7 @@ int cmd_supervise(void)
 	struct nsi_error err = {0};
 	int fds[NSI_MAX_FDS];
 
+	(void)argc, (void)argv;
 	if (!order || geteuid() != 0 ||
 		nsi_receive(CLIENT, order, sizeof(*order), fds, 10000) != (ssize_t)sizeof(*order) ||
 		order->magic != NSI_CONTROL_MAGIC || fds[0] < 0 || fds[1] < 0)

@@ -259,6 +259,9 @@ int container_end(struct container *c)
 		nsi_door_close(c->door_name, nsi_take_fd(&c->door));
 	if (c->pid1.pid > 0) {
 		kill(c->pid1.pid, SIGKILL); /* our unreaped child: the number is its own */
+		/* A paused one would never end: pid 1 waits until the parents of all have reaped them. */
+		if (c->cgroup.dir >= 0)
+			nsi_cgroup_freeze(c->cgroup.dir, false, NULL);
 		while (waitpid(c->pid1.pid, &status, 0) < 0 && errno == EINTR)
 			continue;
 		c->pid1.pid = -1;

@@ -1,8 +1,44 @@
+#include "../libcore/base/error.h"
 #include "commands.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+static int cmd_help(int argc, char **argv);
+static int cmd_version(int argc, char **argv);
+
+static const struct command {
+	const char *name, *arguments, *summary;
+	int (*run)(int argc, char **argv);
+	bool sealed;
+} commands[] = {
+	{"exec", "[OPTIONS] [--] COMMAND...", "run a command in the container of this directory", cmd_exec,
+		true},
+	{"list", "[--json]", "which containers live", cmd_list, false},
+	{"status", "[-C DIR] [--json]", "whether a container lives, and how", cmd_status, false},
+	{"sessions", "[-C DIR] [--json]", "who is logged in to containers", cmd_sessions, false},
+	{"ps", "[-C DIR | --all] [--json]", "the processes of a container", cmd_ps, false},
+	{"stats", "[-C DIR] [--json] [--watch[=SECONDS]]", "what a container uses", cmd_stats, false},
+	{"kill", "[-C DIR] [-s SIGNAL]", "end a container, or signal its process 1", cmd_kill, false},
+	{"wait", "[-C DIR] [--json]", "until a container ends", cmd_wait, false},
+	{"pause", "[-C DIR]", "stop all that runs in a container", cmd_pause, false},
+	{"resume", "[-C DIR]", "let it go on", cmd_resume, false},
+	{"check", "[--json] [--strict] [PATH]", "check a container.json, rootfs directory or policy",
+		cmd_check, false},
+	{"explain", "[--service S] USER [POLICY]", "what the policy decides for a user", cmd_explain, false},
+	{"doctor", "[--json] [USER]", "what would break logins, or lead around containers", cmd_doctor,
+		false},
+	{"activate", "[--dry-run] FILE", "put a policy in force, if it locks nobody out", cmd_activate,
+		false},
+	{"disable", "--for DURATION", "every login is the host's for a while", cmd_disable, false},
+	{"enable", "", "not any more", cmd_enable, false},
+	{"version", "", "print the version", cmd_version, false},
+	{"help", "", "print this", cmd_help, false},
+	{"supervise", NULL, NULL, cmd_supervise, false},
+};
+
+enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
 int report(const struct nsi_error *err)
 {
@@ -12,55 +48,69 @@ int report(const struct nsi_error *err)
 	return err->exit_status ? err->exit_status : NSI_EXIT_FAILED;
 }
 
+static const struct command *find(const char *name)
+{
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+void print_usage(const char *name)
+{
+	const struct command *c = find(name);
+
+	fprintf(stderr, "usage: nsinit %s %s\n", name, c ? c->arguments : "");
+}
+
+int need_root(const char *name, const char *what)
+{
+	struct nsi_error err = {0};
+	char object[64];
+
+	if (geteuid() == 0)
+		return 0;
+	snprintf(object, sizeof(object), "nsinit %s", name);
+	nsi_failf(&err, EPERM, "running", object, "run it as root", "%s", what);
+	return report(&err);
+}
+
 static int help(FILE *out, int status)
 {
-	fputs("usage: nsinit exec [OPTIONS] [--] COMMAND...   run a command in the container of this "
-	      "directory\n"
-	      "       nsinit check [--json] [--strict] [PATH] check a container.json, rootfs directory or "
-	      "policy\n"
-	      "       nsinit explain [--service S] USER       what the policy decides for a user\n"
-	      "       nsinit activate [--dry-run] FILE        put a policy in force, if it locks nobody out\n"
-	      "       nsinit disable --for DURATION           every login is the host's for a while\n"
-	      "       nsinit enable                           not any more\n"
-	      "       nsinit list [--json]                    which containers live\n"
-	      "       nsinit stats [-C DIR] [--json]          what a container uses\n"
-	      "       nsinit version\n",
-		out);
+	for (size_t i = 0; i < N_COMMANDS && commands[i].summary; i++)
+		fprintf(out, "%s nsinit %-8s %-38s %s\n", i == 0 ? "usage:" : "      ", commands[i].name,
+			commands[i].arguments, commands[i].summary);
 	return status;
+}
+
+static int cmd_help(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	return help(stdout, 0);
+}
+
+static int cmd_version(int argc, char **argv)
+{
+	(void)argc, (void)argv;
+	return puts("nsinit " NSINIT_VERSION) < 0;
 }
 
 int main(int argc, char **argv)
 {
+	struct nsi_error err = {0};
+
 	if (argc < 2)
 		return help(stderr, NSI_EXIT_FAILED);
-	if (strcmp(argv[1], "exec") == 0) {
-		struct nsi_error err = {0};
-
-		/* As an ordinary user it is root's file, which nobody inside can write to anyway. */
-		if (geteuid() == 0 && run_sealed(argv, &err) < 0)
-			return report(&err);
-		return cmd_exec(argc - 1, argv + 1);
+	const char *name = strcmp(argv[1], "--version") == 0                              ? "version"
+			   : strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ? "help"
+											  : argv[1];
+	const struct command *c = find(name);
+	if (!c) {
+		fprintf(stderr, "nsinit: unknown command \"%s\"\n", argv[1]);
+		return help(stderr, NSI_EXIT_FAILED);
 	}
-	if (strcmp(argv[1], "check") == 0)
-		return cmd_check(argc - 1, argv + 1);
-	if (strcmp(argv[1], "explain") == 0)
-		return cmd_explain(argc - 1, argv + 1);
-	if (strcmp(argv[1], "activate") == 0)
-		return cmd_activate(argc - 1, argv + 1);
-	if (strcmp(argv[1], "disable") == 0)
-		return cmd_disable(argc - 1, argv + 1);
-	if (strcmp(argv[1], "enable") == 0)
-		return cmd_enable(argc - 1, argv + 1);
-	if (strcmp(argv[1], "stats") == 0)
-		return cmd_stats(argc - 1, argv + 1);
-	if (strcmp(argv[1], "list") == 0)
-		return cmd_list(argc - 1, argv + 1);
-	if (strcmp(argv[1], "supervise") == 0)
-		return cmd_supervise();
-	if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0)
-		return puts("nsinit " NSINIT_VERSION) < 0;
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0)
-		return help(stdout, 0);
-	fprintf(stderr, "nsinit: unknown command \"%s\"\n", argv[1]);
-	return help(stderr, NSI_EXIT_FAILED);
+	/* As an ordinary user it is root's file, which nobody inside can write to anyway. */
+	if (c->sealed && geteuid() == 0 && run_sealed(argv, &err) < 0)
+		return report(&err);
+	return c->run(argc - 1, argv + 1);
 }

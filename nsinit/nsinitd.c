@@ -99,16 +99,18 @@ static void log_refusal(uid_t uid, const struct nsi_error *err)
 		(unsigned)uid, nsi_error_text(err, text, sizeof(text)));
 }
 
-/* The peer learns that it is refused; why, the log says: the chain names paths of the host. */
+/* The peer learns that it is refused; why, the log says, but for what users are told: the chain names paths.
+ */
 static void refuse(int client, uid_t uid, const struct nsi_error *err)
 {
 	struct nsi_error shown = {0};
 
 	log_refusal(uid, err);
 	bool denied = strcmp(err->reason, "denied") == 0;
+	bool told = denied || strcmp(err->reason, "sessions") == 0 || strcmp(err->reason, "paused") == 0;
 	nsi_failf(&shown, EACCES, "opening", "your container", NULL, "%s",
 		denied ? err->cause : "nsinitd refused; its log says why");
-	nsi_error_reason(&shown, denied ? "denied" : "nsinitd");
+	nsi_error_reason(&shown, told ? err->reason : "nsinitd");
 	nsi_control_refuse(client, &shown);
 }
 

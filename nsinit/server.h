@@ -21,7 +21,10 @@ struct session *server_adopt(struct server *server, int sock);
 void server_end(struct server *server, const char *why);
 const char *server_why(const struct server *server);
 
-/* Ends every session: what joined from outside the container is killed. After the loop. */
-void server_free(struct server *server);
+/*
+ * Ends every session: what joined from outside the container is killed. After the loop, and after the
+ * container's end, of which who waits for it is told with exit status `status`, -1 for none.
+ */
+void server_free(struct server *server, int status);
 
 #endif

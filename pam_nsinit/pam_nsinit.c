@@ -115,11 +115,7 @@ static int refuse(pam_handle_t *pamh, int flags, const char *user, const struct 
 	pam_syslog(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err->reason[0] ? err->reason : "internal",
 		user, nsi_error_text(err, text, sizeof(text)));
 	if (!(flags & PAM_SILENT))
-		pam_error(pamh, "%s",
-			strcmp(err->reason, "sessions") == 0
-				? "You have too many sessions open: end one first."
-				: "Your container could not be opened; the administrator finds the reason in "
-				  "the log.");
+		pam_error(pamh, "%s", nsi_error_sentence(err));
 	return PAM_SESSION_ERR;
 }
 
@@ -214,9 +210,27 @@ static int bring_in(pam_handle_t *pamh, struct login *login, bool relay, struct 
 	return 0;
 }
 
+/* The remote host, or else the terminal, as far as the service says so. */
+static struct nsi_origin origin_of(pam_handle_t *pamh)
+{
+	const void *service = NULL, *host = NULL, *tty = NULL;
+	struct nsi_origin origin = {0};
+
+	if (pam_get_item(pamh, PAM_SERVICE, &service) == PAM_SUCCESS && service)
+		snprintf(origin.service, sizeof(origin.service), "%s", (const char *)service);
+	pam_get_item(pamh, PAM_RHOST, &host);
+	pam_get_item(pamh, PAM_TTY, &tty);
+	if (!host || !*(const char *)host)
+		host = tty;
+	if (host)
+		snprintf(origin.from, sizeof(origin.from), "%s", (const char *)host);
+	return origin;
+}
+
 static int open_container(pam_handle_t *pamh, int flags, const struct verdict *v)
 {
 	struct login *login = calloc(1, sizeof(*login));
+	const struct nsi_origin origin = origin_of(pamh);
 	struct nsi_error err = {0};
 	int r = 0;
 
@@ -230,7 +244,7 @@ static int open_container(pam_handle_t *pamh, int flags, const struct verdict *v
 	if (v->mode == NSI_SERVICE_SHELL)
 		r = check_shell(&v->user, &err);
 	if (r == 0)
-		r = nsi_session_open(&v->user, &v->decision, &login->session, &err);
+		r = nsi_session_open(&v->user, &v->decision, &origin, &login->session, &err);
 	if (r == 0)
 		r = bring_in(pamh, login, v->decision.tty == NSI_TTY_RELAY, &err);
 	if (r == 0 && (export_environment(pamh, login->session) != PAM_SUCCESS ||

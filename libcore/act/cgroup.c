@@ -48,7 +48,7 @@ static int open_dir(const char *path)
 /* ------------------------------------------------------------------ the place */
 
 /* Where systemd mounts version 2: alone, or beside version 1. */
-static const char *hierarchy(void)
+const char *nsi_cgroup_mount(void)
 {
 	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified", NULL};
 	struct statfs fs;
@@ -194,7 +194,7 @@ int nsi_cgroup_make(const char *id, const struct nsi_resources *want, bool best_
 {
 	struct nsi_cgroup c = {.dir = -1};
 	cleanup_fd int parent = -1, base_dir = -1;
-	const char *mount = hierarchy();
+	const char *mount = nsi_cgroup_mount();
 	char base[480];
 	int r = 0;
 
@@ -245,6 +245,22 @@ int nsi_cgroup_move_process(int dir, int pidfd, struct nsi_error *err)
 		return nsi_failf(
 			err, ESRCH, "moving to", "the container's cgroup", NULL, "the process has ended");
 	return nsi_cgroup_move(dir, pid, err);
+}
+
+int nsi_cgroup_freeze(int dir, bool frozen, struct nsi_error *err)
+{
+	int r = put(dir, "cgroup.freeze", frozen ? "1" : "0");
+
+	return r < 0 ? nsi_fail(err, -r, "freezing", "the container's cgroup", NULL) : 0;
+}
+
+bool nsi_cgroup_frozen(int dir)
+{
+	unsigned long long frozen;
+	char text[256];
+
+	return nsi_cgroup_read(dir, "cgroup.events", text, sizeof(text)) > 0 &&
+	       nsi_counter(text, "frozen", &frozen) && frozen == 1;
 }
 
 static bool populated(int events)
@@ -315,9 +331,17 @@ void nsi_cgroup_sweep(const char *path)
 		end(dir, path, 0);
 }
 
+void nsi_cgroup_thaw(const char *path)
+{
+	cleanup_fd int dir = strstr(path, "/" PARENT "/") ? open_dir(path) : -1;
+
+	if (dir >= 0)
+		put(dir, "cgroup.freeze", "0");
+}
+
 int nsi_cgroup_of(pid_t pid, char path[512], int *ret_dir, struct nsi_error *err)
 {
-	const char *mount = hierarchy();
+	const char *mount = nsi_cgroup_mount();
 	char group[400];
 
 	if (!mount || !group_of(pid, group, sizeof(group)))

@@ -28,6 +28,16 @@ int nsi_cgroup_move(int dir, pid_t pid, struct nsi_error *err);
 /* Move the process of a pidfd. */
 int nsi_cgroup_move_process(int dir, int pidfd, struct nsi_error *err);
 
+/* Order that everything in it stops, or goes on. What is in the middle of a system call stops at its end. */
+int nsi_cgroup_freeze(int dir, bool frozen, struct nsi_error *err);
+/* What is stopped goes on, for a group whose supervisor is gone. */
+void nsi_cgroup_thaw(const char *path);
+/* Whether everything in it has stopped. */
+bool nsi_cgroup_frozen(int dir);
+
+/* Where the hierarchy of version 2 is mounted; NULL: nowhere. */
+const char *nsi_cgroup_mount(void);
+
 /* Kill what is left in it, and remove it. */
 void nsi_cgroup_end(struct nsi_cgroup *cgroup);
 

@@ -184,3 +184,23 @@ int nsi_setgroups(size_t n, const gid_t *gids)
 {
 	return (int)syscall(SYS_setgroups, n, gids);
 }
+
+bool nsi_kernel_has(const char *name)
+{
+	static const struct {
+		const char *name;
+		long number;
+	} calls[] = {{"openat2", SYS_openat2}, {"open_tree", SYS_open_tree}, {"move_mount", SYS_move_mount},
+		{"fsopen", SYS_fsopen}, {"mount_setattr", SYS_mount_setattr}, {"clone3", SYS_clone3},
+		{"pidfd_open", SYS_pidfd_open}, {"pidfd_send_signal", SYS_pidfd_send_signal},
+		{"close_range", SYS_close_range}, {"seccomp", SYS_seccomp}};
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		if (strcmp(calls[i].name, name) == 0) {
+			/* All bits: no descriptor, no address, and no flags that any of them knows. */
+			long r = syscall(calls[i].number, -1L, -1L, -1L, -1L, -1L, -1L);
+
+			return r >= 0 || (errno != ENOSYS && errno != EPERM);
+		}
+	return true;
+}

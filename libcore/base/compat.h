@@ -7,6 +7,7 @@
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -27,6 +28,12 @@
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
+
+/*
+ * Whether the kernel has the system call, of those used here: asked for with arguments that it refuses. False
+ * also where a filter withholds it. An unknown name counts as there.
+ */
+bool nsi_kernel_has(const char *name);
 
 /* bpf(2). */
 union bpf_attr;

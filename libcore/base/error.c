@@ -130,3 +130,14 @@ const char *nsi_error_text(const struct nsi_error *err, char *buf, size_t size)
 		err->hint);
 	return buf;
 }
+
+const char *nsi_error_sentence(const struct nsi_error *err)
+{
+	if (strcmp(err->reason, "denied") == 0)
+		return err->cause; /* the policy's own words */
+	if (strcmp(err->reason, "sessions") == 0)
+		return "You have too many sessions open: end one first.";
+	if (strcmp(err->reason, "paused") == 0)
+		return "Your container is paused by the administrator.";
+	return "Your container could not be opened; the administrator finds the reason in the log.";
+}

@@ -74,7 +74,10 @@ int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[
 int nsi_control_ask(int sock, const struct nsi_question *question, struct nsi_reply *ret, int fds[],
 	struct nsi_error *err)
 {
-	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC, .ask = question->ask, .uid = question->uid};
+	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC,
+		.ask = question->ask,
+		.uid = question->uid,
+		.origin = question->origin};
 	cleanup_fd int self = question->leader < 0 ? nsi_pidfd_open(getpid()) : -1;
 	int leader = question->leader < 0 ? self : question->leader;
 
@@ -105,6 +108,57 @@ static int address(const char *id, struct sockaddr_un *a)
 	char root[64];
 	int n = snprintf(a->sun_path, sizeof(a->sun_path), "%s/%s/control", nsi_run_root(root), id);
 	return n < 0 || (size_t)n >= sizeof(a->sun_path) ? -ENAMETOOLONG : 0;
+}
+
+static int connect_and_ask(const char *id, enum nsi_ask ask, int *ret_sock, struct nsi_error *err)
+{
+	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC, .ask = ask};
+	int r = nsi_control_connect(id, ret_sock, err);
+
+	if (r < 0)
+		return r;
+	r = nsi_send(*ret_sock, &q, sizeof(q), NULL, 0);
+	return r < 0 ? nsi_fail(err, -r, "asking", "the container's supervisor", NULL) : 0;
+}
+
+int nsi_control_order(
+	const char *id, enum nsi_ask ask, int timeout_ms, int *ret_status, struct nsi_error *err)
+{
+	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
+	cleanup_fd int sock = -1;
+	int fds[NSI_MAX_FDS];
+	int r = reply ? connect_and_ask(id, ask, &sock, err)
+		      : nsi_fail(err, ENOMEM, "asking", "the container's supervisor", NULL);
+
+	if (r == 0)
+		r = nsi_control_answer(sock, timeout_ms, reply, fds, err);
+	if (r == 0)
+		*ret_status = reply->status;
+	return r;
+}
+
+int nsi_control_status(const char *id, struct nsi_status *ret, struct nsi_error *err)
+{
+	cleanup_fd int sock = -1;
+	int fds[NSI_MAX_FDS];
+	int r = connect_and_ask(id, NSI_ASK_STATUS, &sock, err);
+
+	if (r < 0)
+		return r;
+	ssize_t n = nsi_receive(sock, ret, sizeof(*ret), fds, ANSWER_DEADLINE_MS);
+	if (n <= 0)
+		return nsi_fail(
+			err, n ? (int)-n : ECONNRESET, "waiting for", "the container's supervisor", NULL);
+	if (n < (ssize_t)NSI_STATUS_HEAD || ret->magic != NSI_CONTROL_MAGIC || ret->n > NSI_TOLD_SESSIONS ||
+		(size_t)n != NSI_STATUS_HEAD + ret->n * sizeof(ret->list[0]))
+		return nsi_failf(err, EPROTO, "waiting for", "the container's supervisor", NULL,
+			"its answer is of another version of nsinit");
+	ret->not_kept[sizeof(ret->not_kept) - 1] = '\0';
+	for (uint32_t i = 0; i < ret->n; i++) {
+		ret->list[i].origin.service[sizeof(ret->list[i].origin.service) - 1] = '\0';
+		ret->list[i].origin.from[sizeof(ret->list[i].origin.from) - 1] = '\0';
+	}
+	return 0;
 }
 
 void nsi_control_refuse(int sock, const struct nsi_error *why)

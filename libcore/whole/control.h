@@ -8,7 +8,7 @@
 
 #include "../decide/plan.h"
 
-enum { NSI_CONTROL_MAGIC = 0x6e736903, NSI_ENV_BYTES = 72 * 1024 };
+enum { NSI_CONTROL_MAGIC = 0x6e736904, NSI_ENV_BYTES = 72 * 1024, NSI_TOLD_SESSIONS = 512 };
 
 enum nsi_ask {
 	NSI_ASK_LOGIN = 1, /* with a pidfd of the leader; answered with pid 1, devpts and a detached devpts */
@@ -16,13 +16,18 @@ enum nsi_ask {
 	NSI_ASK_SHELL,     /* the same for one who joins without privilege, as the container's login user */
 	NSI_ASK_CHILD,     /* with a pidfd of the process that joins for the leader; not answered */
 	NSI_ASK_CLOSE,     /* the session ends in order; not answered */
-	NSI_ASK_STATUS,    /* no session; answered with the number of those that are open */
+	/* No session: */
+	NSI_ASK_STATUS, /* answered with struct nsi_status */
+	NSI_ASK_WAIT,   /* answered when the container has ended */
+	NSI_ASK_PAUSE,  /* answered when the order to freeze is given */
+	NSI_ASK_RESUME,
 };
 
 struct nsi_request {
 	uint32_t magic;
 	enum nsi_ask ask;
 	uid_t uid; /* of the login */
+	struct nsi_origin origin;
 };
 
 /* What is asked, and for whom: `leader` is a pidfd, -1 for the calling process. */
@@ -30,6 +35,7 @@ struct nsi_question {
 	enum nsi_ask ask;
 	uid_t uid;
 	int leader;
+	struct nsi_origin origin;
 };
 
 struct nsi_reply {
@@ -37,11 +43,37 @@ struct nsi_reply {
 	int code; /* 0, or an errno value with `err` */
 	struct nsi_error err;
 	struct nsi_confinement confine;
-	uint32_t cgroup;   /* which of the descriptors is the cgroup's directory; 0: there is no cgroup */
-	uint32_t sessions; /* open ones */
+	uint32_t cgroup; /* which of the descriptors is the cgroup's directory; 0: there is no cgroup */
+	int status;      /* of NSI_ASK_WAIT: exit status, as nsi_exit_status() has it; -1: it has none */
 	uint32_t env_len;
 	char env[NSI_ENV_BYTES]; /* NUL-terminated entries; sent up to env_len */
 };
+
+struct nsi_told_session {
+	enum nsi_ask ask; /* NSI_ASK_LOGIN, _EXEC or _SHELL */
+	pid_t leader;     /* as the host numbers it */
+	uid_t uid;
+	uint32_t age; /* seconds */
+	struct nsi_origin origin;
+};
+
+/* What the supervisor alone knows of its container. A plain value, sent up to the last session told. */
+struct nsi_status {
+	uint32_t magic;
+	bool paused;
+	bool login;                  /* the container of logins: what follows is the policy's */
+	int line;                    /* of its rule */
+	int lifetime, idle, max_age; /* as in nsi_decision */
+	int max_sessions;
+	uint64_t namespaces; /* CLONE_NEW*: its own */
+	struct nsi_resources resources;
+	char not_kept[256]; /* of the resources, for lack of a controller; "": none */
+	uint32_t sessions;  /* open ones */
+	uint32_t n;        /* of those told */
+	struct nsi_told_session list[NSI_TOLD_SESSIONS];
+};
+
+#define NSI_STATUS_HEAD offsetof(struct nsi_status, list)
 
 /*
  * The first record to a launched supervisor, with two descriptors: the rootfs directory, and the container's
@@ -59,6 +91,14 @@ enum nsi_reply_fd { NSI_FD_PID1, NSI_FD_DEVPTS, NSI_FD_TERMINALS, NSI_REPLY_FDS 
 /* Ask; the answer is in *ret (NSI_REPLY_FDS descriptors in fds; on failure none is left open). */
 int nsi_control_ask(
 	int sock, const struct nsi_question *q, struct nsi_reply *ret, int fds[], struct nsi_error *err);
+
+/*
+ * Ask the supervisor of a container, connecting to it for that; the answer has no descriptors. `timeout_ms`
+ * may be -1: no deadline.
+ */
+int nsi_control_order(
+	const char *id, enum nsi_ask ask, int timeout_ms, int *ret_status, struct nsi_error *err);
+int nsi_control_status(const char *id, struct nsi_status *ret, struct nsi_error *err);
 
 /* Receive such an answer where connecting is the question. */
 int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err);

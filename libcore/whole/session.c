@@ -40,10 +40,10 @@ static void take_reply(struct nsi_session *s, const struct nsi_reply *reply, con
 }
 
 int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *decision,
-	struct nsi_session **ret_session, struct nsi_error *err)
+	const struct nsi_origin *origin, struct nsi_session **ret_session, struct nsi_error *err)
 {
 	struct nsi_login who;
-	struct nsi_question q = {.ask = NSI_ASK_LOGIN, .uid = user->uid, .leader = -1};
+	struct nsi_question q = {.ask = NSI_ASK_LOGIN, .uid = user->uid, .leader = -1, .origin = *origin};
 	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
 	struct nsi_session *s = calloc(1, sizeof(*s));
 	int fds[NSI_MAX_FDS];

@@ -242,6 +242,8 @@ void nsi_state_sweep(const char *id, int rootfd, const struct nsi_state *state)
 		struct pollfd ended = {.fd = pid1, .events = POLLIN};
 
 		nsi_pidfd_send_signal(pid1, SIGKILL);
+		if (state->cgroup[0])
+			nsi_cgroup_thaw(state->cgroup); /* who has to reap its processes may be in it */
 		poll(&ended, 1, 5000);
 	}
 	if (state && state->cgroup[0])

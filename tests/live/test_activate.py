@@ -3,7 +3,7 @@ import os
 import unittest
 
 import host
-from host import ROOTS, container, log_text, nsinit, policy, run, ssh, wait_nothing_left, write
+from host import ROOTS, container, log_text, nsinit, policy, run, ssh, until, wait_nothing_left, write
 
 ROOT = f'{ROOTS}/alice'
 CONF = '/etc/nsinit/nsinit.conf'
@@ -50,11 +50,11 @@ class Activate(unittest.TestCase):
         self.assertIn(f'alice: container {ROOT} (before: host)\n', done.stdout)
         other = [line for line in done.stderr.split('\n') if 'mapped users stay on the host there' not in line]
         self.assertEqual(other, [''])
-        self.assertIn('/etc/pam.d/su has no line', done.stderr)
+        self.assertIn('/etc/pam.d/su: no line', done.stderr)
         self.assertEqual((self.text(), self.text(f'{CONF}.old')), (self.text(NEW), self.before))
         st = os.stat(CONF)
         self.assertEqual((st.st_mode & 0o7777, st.st_uid, st.st_gid), (0o644, 0, 0))
-        self.assertIn('policy activated: sudo_user=alice', log_text()[log:])
+        until(lambda: 'policy activated: sudo_user=alice' in log_text()[log:], 'the line in the log')
         self.assertEqual(ssh('alice', 'hostname').stdout, 'inside\n')
 
     def test_dry_run_changes_nothing(self):

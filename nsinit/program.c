@@ -1,0 +1,115 @@
+#include "program.h"
+
+#include "../libcore/act/loop.h"
+#include "../libcore/base/cleanup.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum { TEXT_MAX = 1024 * 1024 };
+
+static const char *const directories[] = {
+	"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"};
+
+/* Not by PATH: that of sudo's caller is not root's. */
+static bool find(const char *name, char *path, size_t size)
+{
+	for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+		snprintf(path, size, "%s/%s", directories[i], name);
+		if (access(path, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+_Noreturn static void become(const char *path, char *const argv[], unsigned pipes, int in, int out)
+{
+	static char search[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	static char locale[] = "LC_ALL=C", pager[] = "SYSTEMD_PAGER=", home[] = "HOME=/root";
+	char *const env[] = {search, locale, pager, home, NULL};
+
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	dup2(in, 0);
+	if (pipes & PROGRAM_OUT)
+		dup2(out, 1);
+	if (pipes & PROGRAM_ERR)
+		dup2(out, 2);
+	execve(path, argv, env);
+	_exit(127);
+}
+
+int program_start(char *const argv[], unsigned pipes, struct program *ret, struct nsi_error *err)
+{
+	int in[2] = {-1, -1}, out[2] = {-1, -1};
+	char path[256];
+
+	if (!find(argv[0], path, sizeof(path)))
+		return nsi_failf(err, ENOENT, "starting", argv[0], "install it", "it is not on this host");
+	if (pipes & PROGRAM_IN ? pipe2(in, O_CLOEXEC) < 0
+			       : (in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+		return nsi_fail(err, errno, "starting", path, NULL);
+	cleanup_fd int theirs = in[0], ours = in[1];
+	if (pipes & PROGRAM_OUT && pipe2(out, O_CLOEXEC) < 0)
+		return nsi_fail(err, errno, "starting", path, NULL);
+	cleanup_fd int written = out[1], read_end = out[0];
+	fflush(stdout);
+	pid_t pid = fork();
+	if (pid < 0)
+		return nsi_fail(err, errno, "starting", path, NULL);
+	if (pid == 0)
+		become(path, argv, pipes, theirs, written);
+	*ret = (struct program){.pid = pid, .in = nsi_take_fd(&ours), .out = nsi_take_fd(&read_end)};
+	return 0;
+}
+
+int program_wait(struct program *p)
+{
+	int status = 0;
+
+	if (p->in >= 0)
+		close(nsi_take_fd(&p->in));
+	if (p->out >= 0)
+		close(nsi_take_fd(&p->out));
+	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int program_read(char *const argv[], int timeout_ms, char **ret_text, int *ret_status, struct nsi_error *err)
+{
+	cleanup_free char *text = malloc(TEXT_MAX + 1);
+	long long end = loop_now() + timeout_ms;
+	struct program p;
+	size_t len = 0;
+
+	if (!text)
+		return nsi_fail(err, ENOMEM, "starting", argv[0], NULL);
+	int r = program_start(argv, PROGRAM_OUT | PROGRAM_ERR, &p, err);
+	if (r < 0)
+		return r;
+	while (len < TEXT_MAX) {
+		struct pollfd ready = {.fd = p.out, .events = POLLIN};
+		long long left = end - loop_now();
+		ssize_t n = -1;
+
+		if (left > 0 && poll(&ready, 1, (int)left) > 0)
+			n = read(p.out, text + len, TEXT_MAX - len);
+		if (n <= 0) {
+			if (n < 0)
+				kill(p.pid, SIGKILL);
+			break;
+		}
+		len += (size_t)n;
+	}
+	text[len] = '\0';
+	*ret_status = program_wait(&p);
+	*ret_text = text;
+	text = NULL;
+	return 0;
+}
