@@ -69,7 +69,7 @@ struct nsi_status {
 	struct nsi_resources resources;
 	char not_kept[256]; /* of the resources, for lack of a controller; "": none */
 	uint32_t sessions;  /* open ones */
-	uint32_t n;        /* of those told */
+	uint32_t n;         /* of those told */
 	struct nsi_told_session list[NSI_TOLD_SESSIONS];
 };
 
