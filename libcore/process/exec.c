@@ -7,6 +7,9 @@
 
 #include <sys/wait.h>
 
+/* Whoever is root inside sees the process before it executes, and could stop it: nobody waits for that. */
+enum { GO_DEADLINE_MS = 10000 };
+
 int nsi_process_go(struct nsi_process *p, struct nsi_error *err)
 {
 	struct nsi_sync_record record;
@@ -17,7 +20,7 @@ int nsi_process_go(struct nsi_process *p, struct nsi_error *err)
 	if (r < 0)
 		return nsi_fail(err, -r, "starting", "the command", NULL);
 	/* The socket is close-on-exec: its end says that the program runs. */
-	n = nsi_receive(p->sync, &record, sizeof(record), none, -1);
+	n = nsi_receive(p->sync, &record, sizeof(record), none, GO_DEADLINE_MS);
 	close(nsi_take_fd(&p->sync));
 	if (n == 0)
 		return 0;
