@@ -42,7 +42,8 @@ struct nsi_sync_record {
 /* Wait on p->sync until a process that joins is ready, and fill in the rest of *p. */
 int nsi_process_ready(struct nsi_process *p, struct nsi_error *err);
 
-/* Release a process from spawn or join and wait until it has executed its program, or failed to. */
+/* Release a process from spawn or join and wait until it has executed its program, or failed to. -ETIMEDOUT:
+ * neither, for 10 seconds. */
 int nsi_process_go(struct nsi_process *p, struct nsi_error *err);
 
 /* Kill and reap it, and close its descriptors. */

@@ -94,6 +94,30 @@ class Joining(Attack):
         self.fails(race, Naive('--ptraceable', '--keep-fds'), Nsinit(strongest()), Nsinit(strongest(MAPPED)))
         self.holds('test_shell_race.Race.test_root_inside')
 
+    def attack_12_stopping_who_enters(self):
+        """C stops every process as soon as it can be seen, before it has executed anything: nobody waits for it."""
+        def stop(tool):
+            root = self.root(tool)
+            _, pid = self.live(tool, root)
+            self.start(tool.spawner, root, 'inside', 'stop')
+            caught = []
+            for _ in range(20):
+                joining = subprocess.Popen(tool.argv(root, 'hostname'), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.DEVNULL)
+                self.addCleanup(joining.wait)
+                self.addCleanup(joining.kill)
+                try:
+                    status = joining.wait(45)
+                except subprocess.TimeoutExpired:
+                    return ['hung']
+                caught += [status] if status else []
+                if caught:
+                    break
+            if isinstance(tool, Nsinit):
+                self.assertEqual(caught, [125])
+            return []
+        self.fails(stop, Naive(), Nsinit(), Nsinit(MAPPED))
+
     def attack_13_descriptors_and_directory(self):
         """Descriptors of the caller's, high ones too when the limit was lowered since; a working directory by way of one."""
         def lower():
