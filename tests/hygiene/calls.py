@@ -61,6 +61,7 @@ class Case(unittest.TestCase):
         for service in ('sshd', 'su', 'login', 'desktop'):
             write(f'/etc/pam.d/{service}', '\n'.join(['auth required pam_permit.so', f'auth optional {LINE}',
                                                       'session required pam_permit.so', f'session required {LINE}', '']))
+        write('/etc/pam.d/other', ''.join(f'{kind} required pam_deny.so\n' for kind in ('auth', 'account', 'password', 'session')))
         for name in ('alice', 'carol', 'dave'):
             container(name)
 

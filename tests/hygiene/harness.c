@@ -33,7 +33,7 @@ enum { SLOTS = 4, THREADS = 16 };
 
 static pam_handle_t *handles[SLOTS];
 static const char *users[SLOTS];
-static int slot, last_result = PAM_SUCCESS;
+static __thread int slot, last_result = PAM_SUCCESS;
 static const char *service = "sshd";
 static struct state *kept;
 static pthread_t background[THREADS];
@@ -129,7 +129,8 @@ static void execute(const char *command)
 static char **skip(char **at)
 {
 	for (int depth = 1; *at && depth > 0; at++) {
-		if (strcmp(*at, "fork") == 0 || strcmp(*at, "thread") == 0 || strncmp(*at, "repeat=", 7) == 0)
+		if (strcmp(*at, "fork") == 0 || strcmp(*at, "thread") == 0 || strcmp(*at, "threads") == 0 ||
+			strncmp(*at, "repeat=", 7) == 0)
 			depth++;
 		else if (strcmp(*at, "done") == 0)
 			depth--;
@@ -158,18 +159,32 @@ static char **in_child(char **at)
 	return skip(at);
 }
 
-static void *thread_steps(void *at)
+struct thread {
+	pthread_t id;
+	int slot;
+	char **at;
+};
+
+static void *thread_steps(void *data)
 {
-	run(at);
+	const struct thread *t = data;
+
+	slot = t->slot;
+	run(t->at);
 	return NULL;
 }
 
-static char **in_thread(char **at)
+static char **in_threads(char **at, int first, int n)
 {
-	pthread_t thread;
+	struct thread threads[SLOTS];
 
-	if (pthread_create(&thread, NULL, thread_steps, at) != 0 || pthread_join(thread, NULL) != 0)
-		abort();
+	for (int i = 0; i < n; i++) {
+		threads[i] = (struct thread){.slot = first + i, .at = at};
+		if (pthread_create(&threads[i].id, NULL, thread_steps, &threads[i]) != 0)
+			abort();
+	}
+	for (int i = 0; i < n; i++)
+		pthread_join(threads[i].id, NULL);
 	return skip(at);
 }
 
@@ -414,7 +429,9 @@ static char **run(char **at)
 		if (strcmp(word, "fork") == 0)
 			at = in_child(at);
 		else if (strcmp(word, "thread") == 0)
-			at = in_thread(at);
+			at = in_threads(at, slot, 1);
+		else if (strcmp(word, "threads") == 0) /* one for each slot, at the same time */
+			at = in_threads(at, 0, SLOTS);
 		else if (value(word, "repeat"))
 			at = repeatedly(at, atoi(value(word, "repeat")));
 		else

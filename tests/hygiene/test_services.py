@@ -86,6 +86,14 @@ class Threads(Case):
         self.assertEqual(told.lines.count('inside'), 7, told)
         self.same(told, 'AFTER')
 
+    def test_sessions_at_the_same_time(self):
+        policy([f'{{ user = "{n}"; rootfs = "{ROOTS}/{n}"; tty = "relay"; }}' for n in ('alice', 'carol', 'dave')])
+        told = self.steps(LOGIN, 'user=alice slot=1 user=carol slot=2 user=dave slot=3 user=alice threads=1 snap threads repeat=5', LOGIN, 'done done',
+                          'compare=AFTER fork drop done')
+        self.assertEqual(told.lines.count('inside'), 21, told)
+        self.assertEqual(told.results('drop')[-1], 0, told)
+        self.same(told, 'AFTER')
+
     def test_one_that_waits_for_any_child(self):
         """It gets its own children alone."""
         policy([f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; tty = "relay"; }}'])

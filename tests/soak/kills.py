@@ -40,10 +40,14 @@ class Killer(threading.Thread):
         space = machine.link('/proc/self/ns/pid')
         of_kind = kinds(space)
         while not self.stopping.is_set():
-            kind = self.random.choice(list(of_kind))
-            victims = [p for p in machine.processes() if p.space and of_kind[kind](p) and not self.spared(p)]
+            living = [p for p in machine.processes() if p.space and not self.spared(p)]
+            victims = {kind: found for kind, is_one in of_kind.items() if (found := [p for p in living if is_one(p)])}
+            if not victims:
+                continue
+            # Of a kind that has been spared so far, if there is one.
+            kind = self.random.choices(list(victims), [1 / (1 + self.counts[kind]) for kind in victims])[0]
             # One of them; now and then all.
-            for p in victims if self.random.random() < 0.1 else victims and [self.random.choice(victims)]:
+            for p in victims[kind] if self.random.random() < 0.1 else [self.random.choice(victims[kind])]:
                 try:
                     os.kill(p.pid, signal.SIGKILL)
                     self.counts[kind] += 1

@@ -1,4 +1,5 @@
 """See tests/soak/run."""
+import json
 import os
 import random
 import subprocess
@@ -156,7 +157,17 @@ class Soak:
             while time.monotonic() < end:
                 way, user, _ = chance.choices(KINDS, [weight for _, _, weight in KINDS])[0]
                 tally.add(Login(way, user, round(chance.uniform(0, 0.4), 2)).run())
-        threads = [threading.Thread(target=come_and_go, args=(n,)) for n in range(10)]
+        seen, broken = [], []
+
+        def look():
+            while time.monotonic() < end:
+                done = host.nsinit('list', '--json')
+                try:
+                    seen.append(len(json.loads(done.stdout)))
+                except ValueError:
+                    broken.append(done)
+                time.sleep(0.3)
+        threads = [threading.Thread(target=come_and_go, args=(n,)) for n in range(10)] + [threading.Thread(target=look)]
         killer.start()
         for t in threads:
             t.start()
@@ -165,6 +176,7 @@ class Soak:
         killer.stop()
         print(f'{tally}\n    killed: ' + ', '.join(f'{n} {kind}' for kind, n in sorted(killer.counts.items())))
         tally.check()
+        assert max(seen) > 2 and not broken, (seen, broken)
         missing = set(kills.kinds('')) - set(killer.counts)
         assert not missing, f'never killed: {missing}'
         assert tally.total('inside') and tally.total('refused') and tally.total('inside, cut short'), tally
