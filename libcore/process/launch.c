@@ -40,6 +40,9 @@ _Noreturn static void become_supervisor(const char *program, int sock)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	umask(022);
+	/* su(1) has its caller's real uid and gid: who has the same uid could send signals. */
+	if (nsi_setgroups(0, NULL) < 0 || nsi_setresgid(0) < 0 || nsi_setresuid(0) < 0)
+		_exit(127);
 	take_limits_of_init();
 	/* pid 1 belongs to nobody's login; where the kernel forbids it, the first user's stays. */
 	nsi_write_file("/proc/self/loginuid", "4294967295");
