@@ -52,9 +52,10 @@ _Noreturn static void become_supervisor(const char *program, int sock)
 	if (null < 0 || kept < 0 || chdir("/") < 0)
 		_exit(127);
 	for (int fd = 0; fd < 3; fd++)
-		dup2(null, fd);
-	dup2(kept, 3);
-	nsi_close_range(4, ~0U, 0);
+		if (dup2(null, fd) < 0)
+			_exit(127);
+	if (dup2(kept, 3) < 0 || nsi_close_range(4, ~0U, 0) < 0)
+		_exit(127);
 	execve(program, argv, env);
 	_exit(127);
 }
