@@ -90,7 +90,8 @@ int main(int argc, char **argv, char **env)
 	if (shell_is_inside())
 		return shell_inside(argc, argv, env);
 	prctl(PR_SET_DUMPABLE, 0);
-	nsi_close_range(3, ~0U, 0);
+	if (nsi_close_range(3, ~0U, 0) < 0)
+		return refuse_because(errno, "descriptors of the caller's cannot be closed");
 	if (getuid() == 0)
 		return refuse_because(EPERM, "it is no shell for root");
 	clear_inheritance();

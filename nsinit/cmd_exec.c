@@ -390,8 +390,10 @@ int cmd_exec(int argc, char **argv)
 
 	if (!fill_stdio() || !parse_options(argc, argv, &o))
 		return usage();
-	nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-	r = open_dir(o.dir, &rootfd, &err);
+	if (nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		r = nsi_fail(&err, errno, "marking for closing", "the caller's descriptors", NULL);
+	else
+		r = open_dir(o.dir, &rootfd, &err);
 	if (r < 0)
 		return report(&err);
 	if (geteuid() == 0)

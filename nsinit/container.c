@@ -258,11 +258,13 @@ int container_end(struct container *c)
 	if (c->door >= 0)
 		nsi_door_close(c->door_name, nsi_take_fd(&c->door));
 	if (c->pid1.pid > 0) {
-		kill(c->pid1.pid, SIGKILL); /* our unreaped child: the number is its own */
+		/* Our unreaped child: the number is its own. */
+		bool killed = kill(c->pid1.pid, SIGKILL) == 0;
 		/* A paused one would never end: pid 1 waits until the parents of all have reaped them. */
 		if (c->cgroup.dir >= 0)
 			nsi_cgroup_freeze(c->cgroup.dir, false, NULL);
-		while (waitpid(c->pid1.pid, &status, 0) < 0 && errno == EINTR)
+		/* Otherwise it dies of our end, nsi_child_run(). */
+		while (killed && waitpid(c->pid1.pid, &status, 0) < 0 && errno == EINTR)
 			continue;
 		c->pid1.pid = -1;
 	}

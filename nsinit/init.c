@@ -40,6 +40,8 @@ static void reap(pid_t command)
 	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
 		if (pid == command)
 			_exit(status_of(wait_status));
+	if (pid < 0 && command > 0) /* there is no child, nor will there be a signal */
+		_exit(125);
 }
 
 int main(int argc, char **argv)

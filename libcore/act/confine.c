@@ -32,7 +32,7 @@ int nsi_confine_shared(const struct nsi_confinement *c, struct nsi_error *err)
 		if (c->capabilities & (UINT64_C(1) << cap))
 			continue;
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0) {
-			if (errno == EINVAL)
+			if (errno == EINVAL && cap > CAP_CHECKPOINT_RESTORE) /* of Linux 5.9 */
 				break; /* past the kernel's last capability */
 			return nsi_fail(err, errno, "dropping from the bounding set", "capability", NULL);
 		}

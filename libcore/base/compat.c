@@ -158,6 +158,11 @@ int nsi_act_as(uid_t uid)
 	return nsi_capset(effective, permitted, inheritable);
 }
 
+int nsi_act_as_before(uid_t uid)
+{
+	return (int)syscall(SYS_setresuid, -1, uid, -1);
+}
+
 int nsi_new_session_keyring(void)
 {
 	return (int)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);

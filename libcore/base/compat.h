@@ -82,9 +82,11 @@ int nsi_seccomp_load(const struct sock_filter *code, unsigned short n);
 
 /*
  * Change the effective uid, real and saved ids kept, without giving up effective capabilities as
- * capabilities(7) has it: what is then created belongs to `uid`. -1 with errno.
+ * capabilities(7) has it: what is then created belongs to `uid`. -1 with errno; the uid may then be changed.
  */
 int nsi_act_as(uid_t uid);
+/* And back to the real or saved uid; the kernel gives root its effective capabilities again. */
+int nsi_act_as_before(uid_t uid);
 
 /*
  * Ids of the calling thread by raw system calls. glibc's wrappers signal every other thread, nptl(7), and

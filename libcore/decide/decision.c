@@ -3,13 +3,15 @@
 #include "../base/str.h"
 #include "../parse/policy.h"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { MAX_GROUP_BYTES = 16 * 1024 * 1024 };
+enum { MAX_GROUP_BYTES = 16 * 1024 * 1024, ROOM_BYTES = 1024 * 1024, ROOM_FDS = 16 };
 
 #define NO_GROUP "nsinit-no-such-group"
 
@@ -145,8 +147,9 @@ static int decide_container(const struct nsi_policy *policy, const struct nsi_ru
 	return 0;
 }
 
-int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
-	struct nsi_decision *ret_decision, struct nsi_error *err)
+/* *ret_asked: whether it took a group's not having the user. */
+static int decide(const struct nsi_policy *policy, const struct nsi_user *user,
+	struct nsi_decision *ret_decision, bool *ret_asked, struct nsi_error *err)
 {
 	struct nsi_decision d = {0};
 	int res;
@@ -155,8 +158,10 @@ int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *us
 		const struct nsi_rule *rule = &policy->rules[i];
 
 		res = any(rule->users, user, user_is, err);
-		if (res > 0)
+		if (res > 0) {
 			res = any(rule->groups, user, nsi_user_in_group, err);
+			*ret_asked |= res == 0;
+		}
 		/* Not to know is not the same as no: that could be a login on the host. */
 		if (res < 0)
 			return res;
@@ -176,6 +181,62 @@ int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *us
 	snprintf(d.text, sizeof(d.text), "No container is set up for %.100s.", user->name);
 	*ret_decision = d;
 	return 0;
+}
+
+/* What the name services need to answer; su(1) runs with whatever limits its caller has set. */
+static int check_room(struct nsi_error *err)
+{
+	cleanup_fd int file = open("/etc/group", O_RDONLY | O_CLOEXEC);
+	void *memory = mmap(NULL, ROOM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int fds[ROOM_FDS], n = 0, r = memory == MAP_FAILED ? -ENOMEM : 0;
+	char c;
+
+	if (memory != MAP_FAILED)
+		munmap(memory, ROOM_BYTES);
+	if (file < 0 || read(file, &c, 1) < 0)
+		r = -errno;
+	for (; r == 0 && n < ROOM_FDS; n++) {
+		fds[n] = fcntl(file, F_DUPFD_CLOEXEC, 3);
+		if (fds[n] < 0) {
+			r = -errno;
+			break;
+		}
+	}
+	while (n > 0)
+		close(fds[--n]);
+	if (r == 0)
+		return 0;
+	nsi_fail(err, -r, "looking up groups by", "/etc/group",
+		r == -EMFILE || r == -ENOMEM ? "is the caller's ulimit too low?" : NULL);
+	return nsi_error_reason(err, "group");
+}
+
+/*
+ * A name service that could not even open its file says "no such group", once another one after it in
+ * nsswitch.conf says so. Such a word is not enough for the host: it must be said twice, the second time with
+ * all that it takes at hand.
+ */
+int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
+	struct nsi_decision *ret_decision, struct nsi_error *err)
+{
+	struct nsi_decision d, again;
+	bool asked = false;
+	int r = decide(policy, user, &d, &asked, err);
+
+	if (r == 0 && d.verdict == NSI_STAY && asked) {
+		r = check_room(err);
+		if (r == 0)
+			r = decide(policy, user, &again, &asked, err);
+		if (r == 0 && (again.verdict != NSI_STAY || again.line != d.line)) {
+			nsi_failf(err, EAGAIN, "looking up groups of", user->name,
+				"are the name services of the host in order?",
+				"they say one time no, one time yes");
+			r = nsi_error_reason(err, "group");
+		}
+	}
+	if (r == 0)
+		*ret_decision = d;
+	return r;
 }
 
 enum nsi_service_mode nsi_policy_service(const struct nsi_policy *policy, const char *service)

@@ -85,7 +85,7 @@ void nsi_child_fail(int sync, const struct nsi_error *err)
 	_exit(err->exit_status);
 }
 
-void nsi_close_all_but(const int *kept, size_t n)
+int nsi_close_all_but(const int *kept, size_t n)
 {
 	int next = 0;
 
@@ -97,11 +97,11 @@ void nsi_close_all_but(const int *kept, size_t n)
 				nearest = kept[i];
 		if (nearest < 0)
 			break;
-		if (nearest > next)
-			nsi_close_range((unsigned)next, (unsigned)nearest - 1, 0);
+		if (nearest > next && nsi_close_range((unsigned)next, (unsigned)nearest - 1, 0) < 0)
+			return -errno;
 		next = nearest + 1;
 	}
-	nsi_close_range((unsigned)next, ~0U, 0);
+	return nsi_close_range((unsigned)next, ~0U, 0) < 0 ? -errno : 0;
 }
 
 static void reset_signals(void)
@@ -194,13 +194,19 @@ void nsi_child_run(const struct nsi_exec *exec, const struct nsi_limits *limits,
 	int kept[5 + NSI_MAX_FDS] = {0, 1, 2, exec->image, sync};
 	for (int i = 0; i < n_fds; i++)
 		kept[5 + i] = fds[i];
-	nsi_close_all_but(kept, 5 + (size_t)n_fds);
-	nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	if (nsi_close_all_but(kept, 5 + (size_t)n_fds) < 0 ||
+		nsi_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
+		nsi_fail(&err, errno, "closing", "the host's descriptors", NULL);
+		nsi_child_fail(sync, &err);
+	}
 	if (exec->cwd)
 		(void)!nsi_chdir(exec->cwd);
 	/* After the last change of credentials, which would clear it. A parent that is gone already shows as
 	 * end of file below. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) {
+		nsi_fail(&err, errno, "binding", "the command to its supervisor", NULL);
+		nsi_child_fail(sync, &err);
+	}
 	if (limits && nsi_set_limits(limits, &err) < 0)
 		nsi_child_fail(sync, &err);
 	if (nsi_sync_send(sync, NSI_SYNC_READY, fds, n_fds) < 0 ||

@@ -20,8 +20,8 @@ int nsi_sync_expect(int sync, enum nsi_sync kind, int fds[], int n_fds, struct n
 /* Report `err` to the parent and end. */
 _Noreturn void nsi_child_fail(int sync, const struct nsi_error *err);
 
-/* Close everything but these; -1 among them is skipped. */
-void nsi_close_all_but(const int *kept, size_t n);
+/* Close everything but these; -1 among them is skipped. 0 or -errno: then some are open still. */
+int nsi_close_all_but(const int *kept, size_t n);
 
 /*
  * In a process that is inside and confined: say READY (passing `fds`), wait for GO, execute. `slave` is the

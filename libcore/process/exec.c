@@ -5,6 +5,7 @@
 #include "../base/compat.h"
 #include "child.h"
 
+#include <poll.h>
 #include <sys/wait.h>
 
 /* It was cloned with CLONE_PARENT, by a process of ours: nobody else's can say that it is the one. */
@@ -20,7 +21,17 @@ static int take_child(struct nsi_process *p, int pidfd, struct nsi_error *err)
 	return 0;
 }
 
-/* STARTED comes from the middle process and READY from the new one: in either order. */
+static bool has_more(int sock)
+{
+	struct pollfd p = {.fd = sock, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/*
+ * STARTED comes from the middle process, which has ended, and READY from the new one: in either order.
+ * Without STARTED nobody knows the new one; it ends when it cannot hear from us.
+ */
 int nsi_process_ready(struct nsi_process *p, struct nsi_error *err)
 {
 	bool started = false, ready = false;
@@ -48,7 +59,7 @@ int nsi_process_ready(struct nsi_process *p, struct nsi_error *err)
 		for (int i = 0; i < 2; i++)
 			if (fds[i] >= 0)
 				close(fds[i]);
-		if (kind != NSI_SYNC_READY || ready)
+		if (kind != NSI_SYNC_READY || ready || (!started && !has_more(p->sync)))
 			return nsi_failf(err, EPROTO, "waiting for", "the container's process", NULL,
 				"unexpected record");
 		ready = true;

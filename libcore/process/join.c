@@ -10,9 +10,12 @@
 #include "../base/io.h"
 #include "child.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+
+enum { MIDDLE_DEADLINE_MS = 15000 };
 
 /*
  * setns(CLONE_NEWPID) holds for children only, so two forks are needed. Everything is given up in the first,
@@ -38,7 +41,10 @@ _Noreturn static void middle(
 	/* Whoever is root inside may look at the next process's descriptors before it executes: none is the
 	 * host's. */
 	const int kept[] = {exec->stdio[0], exec->stdio[1], exec->stdio[2], exec->image, slave, sync, out[1]};
-	nsi_close_all_but(kept, sizeof(kept) / sizeof(kept[0]));
+	if (nsi_close_all_but(kept, sizeof(kept) / sizeof(kept[0])) < 0) {
+		nsi_fail(&err, errno, "closing", "the host's descriptors", NULL);
+		nsi_child_fail(sync, &err);
+	}
 	pid_t pid = nsi_clone3(CLONE_PARENT, &out[0]);
 	if (pid < 0) {
 		nsi_fail(&err, errno, "forking into", "the container",
@@ -54,11 +60,29 @@ _Noreturn static void middle(
 	_exit(0);
 }
 
+/* It takes as long as the container's file system and its kernel take; it waits for nobody. */
+static int wait_middle(pid_t pid, int pidfd, struct nsi_error *err)
+{
+	struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+	int n, r = 0;
+
+	do
+		n = poll(&ended, 1, MIDDLE_DEADLINE_MS);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0) {
+		r = nsi_fail(err, n < 0 ? errno : ETIMEDOUT, "entering", "the container", NULL);
+		nsi_pidfd_send_signal(pidfd, SIGKILL);
+	}
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return r;
+}
+
 int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const struct nsi_exec *exec,
 	struct nsi_process *ret, struct nsi_error *err)
 {
 	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
-	int pair[2];
+	int pair[2], middle_fd = -1;
 	int r = nsi_raise_limits(&confine->limits, err);
 
 	if (r < 0)
@@ -66,7 +90,7 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
 	p.sync = pair[0];
-	pid_t pid = nsi_clone3_into(0, exec->cgroup, NULL);
+	pid_t pid = nsi_clone3_into(0, exec->cgroup, &middle_fd);
 	if (pid == 0) {
 		close(pair[0]);
 		middle(confine, pidfd, devpts, exec, pair[1]);
@@ -77,9 +101,10 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 			errno == EAGAIN && exec->cgroup > 0 ? "the container's pids.max may be reached"
 							    : NULL);
 	} else {
-		r = nsi_process_ready(&p, err);
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
+		r = wait_middle(pid, middle_fd, err);
+		close(middle_fd);
+		if (r == 0)
+			r = nsi_process_ready(&p, err);
 	}
 	/* Without privilege: nsinit-shell, which the supervisor has given it. */
 	if (r == 0 && geteuid() == 0)

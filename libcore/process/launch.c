@@ -40,6 +40,9 @@ _Noreturn static void become_supervisor(const char *program, int sock)
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	umask(022);
+	/* su(1) has its caller's real uid and gid: who has the same uid could send signals. */
+	if (nsi_setgroups(0, NULL) < 0 || nsi_setresgid(0) < 0 || nsi_setresuid(0) < 0)
+		_exit(127);
 	take_limits_of_init();
 	/* pid 1 belongs to nobody's login; where the kernel forbids it, the first user's stays. */
 	nsi_write_file("/proc/self/loginuid", "4294967295");
@@ -49,9 +52,10 @@ _Noreturn static void become_supervisor(const char *program, int sock)
 	if (null < 0 || kept < 0 || chdir("/") < 0)
 		_exit(127);
 	for (int fd = 0; fd < 3; fd++)
-		dup2(null, fd);
-	dup2(kept, 3);
-	nsi_close_range(4, ~0U, 0);
+		if (dup2(null, fd) < 0)
+			_exit(127);
+	if (dup2(kept, 3) < 0 || nsi_close_range(4, ~0U, 0) < 0)
+		_exit(127);
 	execve(program, argv, env);
 	_exit(127);
 }

@@ -134,29 +134,41 @@ static int prepare(const struct nsi_plan *plan, int rootfd, int image, const cha
 
 /*
  * A user namespace belongs to the effective uid that made it, user_namespaces(7). The login user's own is one
- * that nsinit-shell enters without any privilege of its own.
+ * that nsinit-shell enters without any privilege of its own. The child is to become root inside by itself.
  */
 static pid_t clone_owned(const struct nsi_plan *plan, int cgroup, int *ret_pidfd)
 {
 	bool owned = plan->login.present && (plan->confine.namespaces & CLONE_NEWUSER);
 	/* A new cgroup namespace has its maker's cgroup for a root: pid 1 makes it, when it is in its own. */
 	uint64_t flags = plan->confine.namespaces & ~(cgroup > 0 ? (uint64_t)CLONE_NEWCGROUP : 0);
-	uid_t self = geteuid();
 
 	if (owned && nsi_act_as(plan->login.uid) < 0)
 		return -1;
-	pid_t pid = nsi_clone3_into(flags, cgroup, ret_pidfd);
-	int code = errno;
-	if (pid != 0 && owned)
-		nsi_act_as(self); /* the real uid: always allowed, credentials(7) */
-	errno = code;
-	return pid;
+	return nsi_clone3_into(flags, cgroup, ret_pidfd);
+}
+
+/* Always allowed, credentials(7). Only memory can be short: not twice. */
+static int act_as_before(uid_t self, struct nsi_error *err)
+{
+	if (geteuid() == self || nsi_act_as_before(self) == 0 || nsi_act_as_before(self) == 0)
+		return 0;
+	return nsi_fail(err, errno, "becoming root again after making", "the container's namespaces", NULL);
+}
+
+static int fail_clone(int code, struct nsi_error *err)
+{
+	return nsi_fail(err, code, "making", "the container's namespaces",
+		code == ENOSPC  ? "a limit in /proc/sys/user is reached"
+		: code == EPERM ? "user namespaces are closed to ordinary users on this host "
+				  "(kernel.unprivileged_userns_clone, AppArmor): run it as root"
+				: NULL);
 }
 
 int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int rootfd, int image,
 	const char *veth, struct nsi_process *ret, struct nsi_error *err)
 {
 	struct nsi_process p = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
+	uid_t self = geteuid();
 	int pair[2];
 	int r = nsi_raise_limits(&plan->confine.limits, err);
 
@@ -165,25 +177,17 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
 	p.pid = clone_owned(plan, exec->cgroup, &p.pidfd);
-	if (p.pid < 0) {
-		int code = errno;
-
-		close(pair[0]);
-		close(pair[1]);
-		nsi_fail(err, code, "making", "the container's namespaces",
-			code == ENOSPC  ? "a limit in /proc/sys/user is reached"
-			: code == EPERM ? "user namespaces are closed to ordinary users on this host "
-					  "(kernel.unprivileged_userns_clone, AppArmor): run it as root"
-					: NULL);
-		return nsi_error_reason(err, "spawn");
-	}
 	if (p.pid == 0) {
 		close(pair[0]);
 		child(plan, exec, pair[1]);
 	}
+	r = p.pid < 0 ? fail_clone(errno, err) : 0;
 	close(pair[1]);
 	p.sync = pair[0];
-	r = prepare(plan, rootfd, image, veth, &p, err);
+	if (act_as_before(self, r < 0 ? NULL : err) < 0)
+		r = -EPERM;
+	if (r == 0)
+		r = prepare(plan, rootfd, image, veth, &p, err);
 	if (r < 0) {
 		nsi_process_discard(&p);
 		if (err && !err->reason[0])

@@ -58,7 +58,8 @@ static int check_answer(struct nsi_reply *reply, ssize_t n, struct nsi_error *er
 	nsi_error_accept(&reply->err);
 	if (err)
 		*err = reply->err;
-	return -reply->err.code;
+	/* Whoever answers is there: what has failed for it must not read as its end. */
+	return nsi_supervisor_gone(-reply->err.code) ? -EREMOTEIO : -reply->err.code;
 }
 
 int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err)

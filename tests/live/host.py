@@ -311,6 +311,17 @@ class Terminal:
         except (ProcessLookupError, ChildProcessError):
             pass
 
+    def drain(self):
+        """What was written before the end may not all be read yet."""
+        while select.select([self.fd], [], [], 0)[0]:
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:
+                return
+            if not data:
+                return
+            self.text += data.decode(errors='replace')
+
     def finish(self):
         """Its exit status, and in `text` all that it has shown."""
         end = time.monotonic() + 10
@@ -322,6 +333,7 @@ class Terminal:
                 except OSError:  # nobody has it open any more
                     break
             if pid:
+                self.drain()
                 os.close(self.fd)
                 return os.waitstatus_to_exitcode(status)
         os.kill(self.pid, signal.SIGKILL)

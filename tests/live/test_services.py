@@ -82,6 +82,21 @@ def hostile_name_services(test):
 
 
 class Su(Services):
+    def test_supervisor_is_out_of_the_caller_s_reach(self):
+        # su has its caller's real uid, and the kernel lets those signal who has the same.
+        su = subprocess.Popen(['setpriv', '--reuid', 'bob', '--regid', 'bob', '--init-groups', 'su', 'carol', '-c', 'echo in; sleep 1000'],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(su.communicate)
+        self.addCleanup(su.terminate)
+        su.stdin.write(f'{host.PASSWORD}\n')
+        su.stdin.flush()
+        self.assertEqual(su.stdout.readline(), 'in\n')
+        supervisor = run(f'ps -o ppid= -p {host.wait_nspid(f"{ROOTS}/carol")}').stdout.strip()
+        with open(f'/proc/{supervisor}/status') as f:
+            self.assertEqual(re.findall(r'(?m)^(?:Uid|Gid|Groups):[ \t]*(.*?)[ \t]*$', f.read()), ['0\t0\t0\t0', '0\t0\t0\t0', ''])
+        done = run(['setpriv', '--reuid', 'bob', '--regid', 'bob', '--init-groups', 'kill', '-STOP', supervisor], check=False)
+        self.assertIn('not permitted', done.stderr)
+
     def test_commands(self):
         for _ in self.both_shells():
             for command in (['su', 'alice', '-c'], ['su', '-', 'alice', '-c'], ['runuser', 'alice', '-c'],
