@@ -147,3 +147,10 @@ int nsi_own_cgroup_root(struct nsi_error *err)
 	return unshare(CLONE_NEWCGROUP) < 0 ? nsi_fail(err, errno, "unsharing", "the cgroup namespace", NULL)
 					    : 0;
 }
+
+int nsi_seclude(struct nsi_error *err)
+{
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) < 0)
+		return nsi_fail(err, errno, "unsharing", "mounts and network", NULL);
+	return 0;
+}

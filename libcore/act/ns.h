@@ -34,6 +34,9 @@ void nsi_mounts_forget(struct nsi_mounts_before *before);
 /* Whether the process has more than one thread. Such a one can enter no container with a user namespace. */
 bool nsi_has_threads(void);
 
+/* Namespaces of its own for a program that handles what is not trusted: mounts, network and IPC. For good. */
+int nsi_seclude(struct nsi_error *err);
+
 /* Move to a cgroup namespace whose root is the present cgroup. */
 int nsi_own_cgroup_root(struct nsi_error *err);
 /* Enter a user namespace, with a copy of the present mount namespace that belongs to it. */
