@@ -2,6 +2,7 @@
 #include "../libcore/act/cgroup.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/str.h"
+#include "../libcore/parse/proc.h"
 #include "commands.h"
 #include "emit.h"
 #include "live.h"
@@ -30,20 +31,11 @@ struct sample {
 
 /* ------------------------------------------------------------------ one sample */
 
-/* The number after `name` in a file of "name value" lines, or the file's first word where name is "". */
 static bool number_in(int dir, const char *file, const char *name, unsigned long long *ret)
 {
 	char text[4096];
-	size_t len = strlen(name);
 
-	if (nsi_cgroup_read(dir, file, text, sizeof(text)) < 0)
-		return false;
-	for (const char *line = text; line && *line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, name, len) == 0 && sscanf(line + len, "%llu", ret) == 1)
-			return true;
-	}
-	return false;
+	return nsi_cgroup_read(dir, file, text, sizeof(text)) >= 0 && nsi_counter(text, name, ret);
 }
 
 static const struct {
@@ -53,14 +45,14 @@ static const struct {
 	{"memory.max", "memory.max", ""},
 	{"memory.peak", "memory.peak", ""},
 	{"memory.swap.current", "memory.swap.current", ""},
-	{"memory.oom_kill", "memory.events", "oom_kill "},
-	{"cpu.usage_usec", "cpu.stat", "usage_usec "},
-	{"cpu.user_usec", "cpu.stat", "user_usec "},
-	{"cpu.system_usec", "cpu.stat", "system_usec "},
-	{"cpu.throttled_usec", "cpu.stat", "throttled_usec "},
+	{"memory.oom_kill", "memory.events", "oom_kill"},
+	{"cpu.usage_usec", "cpu.stat", "usage_usec"},
+	{"cpu.user_usec", "cpu.stat", "user_usec"},
+	{"cpu.system_usec", "cpu.stat", "system_usec"},
+	{"cpu.throttled_usec", "cpu.stat", "throttled_usec"},
 	{"pids.current", "pids.current", ""},
 	{"pids.max", "pids.max", ""},
-	{"pids.refused", "pids.events", "max "},
+	{"pids.refused", "pids.events", "max"},
 };
 
 static struct value *add(struct sample *s, const char *name)
@@ -83,44 +75,31 @@ static void add_share(struct sample *s, const char *name, double share)
 	v->share = share;
 }
 
-/* Bytes and operations, over all devices: "8:0 rbytes=1 wbytes=2 rios=3 wios=4 ..." */
 static void take_io(struct sample *s, int dir)
 {
 	static const char *const fields[] = {"rbytes", "wbytes", "rios", "wios"};
-	unsigned long long sums[4] = {0}, n;
-	char text[4096], name[24], *rest = text, *word;
+	char text[4096], name[24];
 
 	if (nsi_cgroup_read(dir, "io.stat", text, sizeof(text)) < 0)
 		return;
-	while ((word = strsep(&rest, " \n"))) {
-		char *value = strchr(word, '=');
-
-		if (!value)
-			continue;
-		*value++ = '\0';
-		for (int i = 0; i < 4; i++)
-			if (strcmp(word, fields[i]) == 0 && nsi_parse_number(value, 0, ~0ULL, &n))
-				sums[i] += n;
-	}
 	for (int i = 0; i < 4; i++) {
 		snprintf(name, sizeof(name), "io.%s", fields[i]);
-		add(s, name)->n = sums[i];
+		add(s, name)->n = nsi_io_sum(text, fields[i]);
 	}
 }
 
-/* How much of the last 10 seconds some process had to wait, in percent: "some avg10=0.00 ..." */
+/* How much of the last 10 seconds some process had to wait, in percent. */
 static void take_pressure(struct sample *s, int dir)
 {
 	static const char *const kinds[] = {"cpu", "memory", "io"};
 	char text[512], file[24], name[32];
-	double share;
+	unsigned share;
 
 	for (int i = 0; i < 3; i++) {
 		snprintf(file, sizeof(file), "%s.pressure", kinds[i]);
 		snprintf(name, sizeof(name), "pressure.%s", kinds[i]);
-		if (nsi_cgroup_read(dir, file, text, sizeof(text)) > 0 &&
-			sscanf(text, "some avg10=%lf", &share) == 1)
-			add_share(s, name, share);
+		if (nsi_cgroup_read(dir, file, text, sizeof(text)) > 0 && nsi_pressure(text, &share))
+			add_share(s, name, share / 100.0);
 	}
 }
 

@@ -16,6 +16,7 @@ int cmd_status(int argc, char **argv);
 int cmd_sessions(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
 int cmd_kill(int argc, char **argv);
 int cmd_wait(int argc, char **argv);
 int cmd_pause(int argc, char **argv);

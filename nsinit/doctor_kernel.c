@@ -2,6 +2,7 @@
 #include "../libcore/act/cgroup.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
+#include "../libcore/base/str.h"
 #include "../libcore/parse/proc.h"
 #include "../libcore/parse/resources.h"
 #include "doctor.h"
@@ -12,22 +13,23 @@
 #include <sys/socket.h>
 #include <sys/utsname.h>
 
-enum { MAJOR = 5, MINOR = 12 };
+enum { OLDEST = 5 << 16 | 12 };
 
-static bool read_number(const char *path, long long *ret)
+static bool is_number(const char *path, unsigned long long number)
 {
+	unsigned long long n;
 	char text[64];
 
-	return nsi_cgroup_read(AT_FDCWD, path, text, sizeof(text)) > 0 && sscanf(text, "%lld", ret) == 1;
+	return nsi_cgroup_read(AT_FDCWD, path, text, sizeof(text)) > 0 && nsi_counter(text, "", &n) &&
+	       n == number;
 }
 
 static void judge_version(struct doctor *d)
 {
 	struct utsname name;
-	int major_nr, minor_nr;
+	unsigned version;
 
-	if (uname(&name) == 0 && sscanf(name.release, "%d.%d", &major_nr, &minor_nr) == 2 &&
-		(major_nr < MAJOR || (major_nr == MAJOR && minor_nr < MINOR)))
+	if (uname(&name) == 0 && nsi_parse_version(name.release, &version) && version < OLDEST)
 		doctor_find(d, DOCTOR_ERROR, "kernel-old", NULL, 0, "boot Linux 5.12 or later",
 			"this is Linux %s: containers cannot be made", name.release);
 }
@@ -49,18 +51,16 @@ static void judge_calls(struct doctor *d)
 
 static void judge_user_namespaces(struct doctor *d)
 {
-	long long n;
-
 	if (access("/proc/self/ns/user", F_OK) < 0)
 		doctor_find(d, DOCTOR_ERROR, "no-user-namespaces", NULL, 0,
 			"boot a kernel with CONFIG_USER_NS",
 			"the kernel has no user namespaces: logins are refused unless userns = \"off\"");
-	else if (read_number("/proc/sys/user/max_user_namespaces", &n) && n == 0)
+	else if (is_number("/proc/sys/user/max_user_namespaces", 0))
 		doctor_find(d, DOCTOR_ERROR, "no-user-namespaces", "/proc/sys/user/max_user_namespaces", 0,
 			"sysctl -w user.max_user_namespaces=15000, and put it into /etc/sysctl.d",
 			"it is 0: logins are refused unless userns = \"off\"");
-	if ((read_number("/proc/sys/kernel/unprivileged_userns_clone", &n) && n == 0) ||
-		(read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", &n) && n == 1))
+	if (is_number("/proc/sys/kernel/unprivileged_userns_clone", 0) ||
+		is_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", 1))
 		doctor_find(d, DOCTOR_NOTE, "no-rootless", "/proc/sys/kernel", 0,
 			"kernel.unprivileged_userns_clone = 1; kernel.apparmor_restrict_unprivileged_userns "
 			"= 0",
@@ -108,8 +108,7 @@ static bool missing_controllers(uint32_t limits, const char *mount, char *text, 
 		const char *controller = nsi_limit_controller((enum nsi_limit)i);
 		size_t used = strlen(text);
 
-		if (limits & UINT32_C(1) << i && !nsi_has_word(have, controller) &&
-			!strstr(text, controller))
+		if (limits & UINT32_C(1) << i && !nsi_has_word(have, controller) && !strstr(text, controller))
 			snprintf(text + used, size - used, "%s%s", used ? ", " : "", controller);
 	}
 	return text[0] != '\0';

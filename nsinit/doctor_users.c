@@ -1,6 +1,7 @@
 /* nsinit doctor: who is mapped, who has nsinit-shell, and whether they can have it. */
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/io.h"
+#include "../libcore/base/str.h"
 #include "../libcore/whole/control.h"
 #include "../libcore/whole/state.h"
 #include "doctor.h"
@@ -70,25 +71,35 @@ static void judge_asked(struct doctor *d)
 
 /* ------------------------------------------------------------------ nsinit-shell */
 
+/* Of /proc/net/unix: Num RefCount Protocol Flags Type St Inode Path. */
+static bool is_listener(char *line, const char *path)
+{
+	enum { FLAGS = 3, PATH = 7 };
+	static const char accepts[] = "00010000"; /* __SO_ACCEPTCON */
+	char *word;
+
+	for (int field = 0; (word = strsep(&line, " ")); field += *word != '\0') {
+		if (field == FLAGS && *word && strcmp(word, accepts) != 0)
+			return false;
+		if (field == PATH && *word)
+			return strcmp(word, path) == 0;
+	}
+	return false;
+}
+
 /* A socket that listens under this name; connecting to it would be a request. */
 static bool listens(const char *path)
 {
 	cleanup_free char *text = NULL;
 	cleanup_fd int fd = open("/proc/net/unix", O_RDONLY | O_CLOEXEC);
+	bool found = false;
 	size_t len;
 
 	if (fd < 0 || nsi_read_fd(fd, "/proc/net/unix", MAX_BYTES, &text, &len, NULL) < 0)
 		return true; /* it cannot be told */
-	for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
-		char name[256];
-		unsigned flags;
-
-		/* Num RefCount Protocol Flags Type St Inode Path; __SO_ACCEPTCON */
-		if (sscanf(line, "%*x: %*x %*x %x %*x %*x %*u %255s", &flags, name) == 2 && flags & 0x10000 &&
-			strcmp(name, path) == 0)
-			return true;
-	}
-	return false;
+	for (char *rest = text, *line; !found && (line = strsep(&rest, "\n"));)
+		found = is_listener(line, path);
+	return found;
 }
 
 static bool is_listed(const char *shell)
@@ -154,15 +165,17 @@ static void judge_subordinate(struct doctor *d, const char *path)
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	cleanup_free char *text = NULL;
 	unsigned long long first, count;
-	char name[64];
 	size_t len;
 	int number = 0;
 
 	if (fd < 0 || nsi_read_fd(fd, path, MAX_BYTES, &text, &len, NULL) < 0)
 		return;
 	for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+		const char *name = strsep(&line, ":"), *from = line ? strsep(&line, ":") : NULL;
+
 		number++;
-		if (sscanf(line, "%63[^:]:%llu:%llu", name, &first, &count) == 3)
+		if (from && line && nsi_parse_number(from, 0, UINT32_MAX, &first) &&
+			nsi_parse_number(line, 0, UINT32_MAX, &count))
 			judge_id(d, path, number, name, first, count);
 	}
 }

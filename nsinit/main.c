@@ -20,6 +20,7 @@ static const struct command {
 	{"sessions", "[-C DIR] [--json]", "who is logged in to containers", cmd_sessions, false},
 	{"ps", "[-C DIR | --all] [--json]", "the processes of a container", cmd_ps, false},
 	{"stats", "[-C DIR] [--json] [--watch[=SECONDS]]", "what a container uses", cmd_stats, false},
+	{"logs", "[-C DIR | USER] [-n LINES] [-f] [--json]", "what the log has of nsinit", cmd_logs, false},
 	{"kill", "[-C DIR] [-s SIGNAL]", "end a container, or signal its process 1", cmd_kill, false},
 	{"wait", "[-C DIR] [--json]", "until a container ends", cmd_wait, false},
 	{"pause", "[-C DIR]", "stop all that runs in a container", cmd_pause, false},

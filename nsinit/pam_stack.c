@@ -2,6 +2,7 @@
 
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/io.h"
+#include "../libcore/base/str.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -170,9 +171,10 @@ static void add_action(struct outcomes *o, const char *action)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (strcasecmp(action, names[i].name) == 0)
 			o->actions |= names[i].action;
-	if (action[0] >= '1' && action[0] <= '9' && o->n_jumps < 8) {
+	unsigned long long lines;
+	if (nsi_parse_number(action, 1, MAX_LINES, &lines) && o->n_jumps < 8) {
 		o->actions |= JUMP;
-		o->jumps[o->n_jumps++] = atoi(action);
+		o->jumps[o->n_jumps++] = (int)lines;
 	}
 }
 

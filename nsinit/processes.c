@@ -2,6 +2,8 @@
 
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/str.h"
+#include "../libcore/parse/idmaps.h"
+#include "../libcore/parse/proc.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,16 +17,12 @@
 
 enum { MAX_LEVELS = 32 };
 
-struct id_range {
-	unsigned long inside, outside, count;
-};
-
 struct members {
 	const char *kind; /* the namespace that makes one */
 	struct stat namespace;
-	struct id_range uids[16];
+	struct nsi_idmap uids[NSI_MAX_IDMAP];
 	int n_uids;
-	int level; /* of the pid namespace, as NSpid of proc_pid_status(5) counts */
+	int level; /* of the pid namespace: which of the numbers of NSpid, proc_pid_status(5) */
 };
 
 static ssize_t read_text(int dir, const char *file, char *buf, size_t size)
@@ -65,27 +63,12 @@ static bool is_member(const struct members *m, int process)
 	return false;
 }
 
-static int count_words(const char *text)
-{
-	int n = 0;
-
-	for (; *text && *text != '\n'; text++)
-		n += text[0] != '\t' && text[0] != ' ' &&
-		     (text[1] == '\t' || text[1] == ' ' || text[1] == '\n');
-	return n;
-}
-
-static const char *line_of(const char *status, const char *name)
-{
-	const char *at = strstr(status, name);
-
-	return at ? at + strlen(name) : NULL;
-}
-
 static bool find_namespace(int process, struct members *m)
 {
 	struct stat host;
 	char text[4096];
+	const char *rest = text;
+	unsigned long long unused;
 
 	m->kind = "pid";
 	if (stat("/proc/self/ns/pid", &host) < 0 || fstatat(process, "ns/pid", &m->namespace, 0) < 0)
@@ -97,15 +80,12 @@ static bool find_namespace(int process, struct members *m)
 	}
 	if (read_text(process, "status", text, sizeof(text)) < 0)
 		return false;
-	const char *pids = line_of(text, "\nNSpid:");
-	m->level = pids ? count_words(pids) : 1;
+	while (nsi_status_number(text, "NSpid", m->level + 1, &unused))
+		m->level++;
 	if (read_text(process, "uid_map", text, sizeof(text)) < 0)
 		return false;
-	for (char *rest = text, *line; m->n_uids < 16 && (line = strsep(&rest, "\n"));) {
-		struct id_range *r = &m->uids[m->n_uids];
-
-		m->n_uids += sscanf(line, " %lu %lu %lu", &r->inside, &r->outside, &r->count) == 3;
-	}
+	while (m->n_uids < NSI_MAX_IDMAP && nsi_next_idmap(&rest, &m->uids[m->n_uids]))
+		m->n_uids++;
 	return true;
 }
 
@@ -126,27 +106,18 @@ static void read_command(int dir, const char *name, struct process *p)
 			p->command[i] = ' ';
 }
 
-/* "pid (name) state ppid pgrp session tty_nr ... starttime(22) vsize rss": the name may hold anything. */
 static bool read_stat(int dir, struct process *p, char name[64])
 {
+	enum { TTY = 7, RSS = 24 };
+	unsigned long long tty = 0, pages = 0;
 	char text[1024];
-	unsigned long long start;
-	long rss;
-	int tty;
 
-	if (read_text(dir, "stat", text, sizeof(text)) < 0)
+	if (read_text(dir, "stat", text, sizeof(text)) < 0 || !nsi_stat_name(text, name, 64, &p->state) ||
+		!nsi_stat_start_time(text, &p->start))
 		return false;
-	char *open = strchr(text, '('), *close = strrchr(text, ')');
-	if (!open || !close ||
-		sscanf(close + 1,
-			" %c %*d %*d %*d %d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu %*u "
-			"%ld",
-			&p->state, &tty, &start, &rss) != 4)
-		return false;
-	*close = '\0';
-	snprintf(name, 64, "%s", open + 1);
-	p->start = start;
-	p->memory = (unsigned long long)(rss > 0 ? rss : 0) * (unsigned long long)sysconf(_SC_PAGESIZE);
+	nsi_stat_number(text, TTY, &tty);
+	nsi_stat_number(text, RSS, &pages);
+	p->memory = pages * (unsigned long long)sysconf(_SC_PAGESIZE);
 	unsigned major_nr = (unsigned)tty >> 8 & 0xfff,
 		 minor_nr = ((unsigned)tty & 0xff) | ((unsigned)tty >> 12 & 0xfff00);
 	if (major_nr >= 136 && major_nr <= 143)
@@ -158,24 +129,17 @@ static bool read_stat(int dir, struct process *p, char name[64])
 
 static void read_ids(const struct members *m, const char *status, struct process *p)
 {
-	const char *uid = line_of(status, "\nUid:"), *pids = line_of(status, "\nNSpid:");
-	unsigned long effective = 0, value;
+	enum { EFFECTIVE = 1 };
+	unsigned long long uid = 0, inside = 0;
 
-	if (uid)
-		sscanf(uid, " %*u %lu", &effective);
-	p->uid = (uid_t)effective;
+	nsi_status_number(status, "Uid", EFFECTIVE, &uid);
+	nsi_status_number(status, "NSpid", m->level, &inside);
+	p->uid = (uid_t)uid;
+	p->inside = (pid_t)inside;
 	p->inside_uid = -1;
 	for (int i = 0; i < m->n_uids; i++)
-		if (effective >= m->uids[i].outside && effective - m->uids[i].outside < m->uids[i].count)
-			p->inside_uid = (long)(effective - m->uids[i].outside + m->uids[i].inside);
-	for (int i = 0; pids && i < m->level; i++) {
-		char *end;
-
-		value = strtoul(pids, &end, 10);
-		if (end != pids)
-			p->inside = (pid_t)value;
-		pids = end;
-	}
+		if (uid >= m->uids[i].outside && uid - m->uids[i].outside < m->uids[i].count)
+			p->inside_uid = (long)(uid - m->uids[i].outside + m->uids[i].inside);
 }
 
 static bool look_at(const struct members *m, int dir, pid_t pid, struct process *p)

@@ -1,14 +1,19 @@
 #include "program.h"
 
+#include "../libcore/act/confine.h"
 #include "../libcore/act/loop.h"
+#include "../libcore/act/mount.h"
+#include "../libcore/act/ns.h"
 #include "../libcore/base/cleanup.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum { TEXT_MAX = 1024 * 1024 };
@@ -27,7 +32,24 @@ static bool find(const char *name, char *path, size_t size)
 	return false;
 }
 
-_Noreturn static void become(const char *path, char *const argv[], unsigned pipes, int in, int out)
+/* What unpacking takes of root's rights. No device nodes: what has any is no image. */
+static void seclude(int work)
+{
+	static struct nsi_confinement c;
+	struct nsi_error err = {0};
+	char text[2048];
+
+	c.capabilities = UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_DAC_OVERRIDE |
+			 UINT64_C(1) << CAP_FOWNER | UINT64_C(1) << CAP_FSETID | UINT64_C(1) << CAP_SETFCAP;
+	if (nsi_own_nothing(&err) == 0 && nsi_mount_workshop(work, &err) == 0 &&
+		nsi_confine_shared(&c, &err) == 0)
+		return;
+	fprintf(stderr, "nsinit: %s\n", nsi_error_text(&err, text, sizeof(text)));
+	_exit(127);
+}
+
+_Noreturn static void become(
+	const char *path, char *const argv[], const struct program_how *how, int in, int out)
 {
 	static char search[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	static char locale[] = "LC_ALL=C", pager[] = "SYSTEMD_PAGER=", home[] = "HOME=/root";
@@ -35,27 +57,39 @@ _Noreturn static void become(const char *path, char *const argv[], unsigned pipe
 
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
+	umask(022);
+	if (how->workshop > 0)
+		seclude(how->workshop);
 	dup2(in, 0);
-	if (pipes & PROGRAM_OUT)
+	if (how->read)
 		dup2(out, 1);
-	if (pipes & PROGRAM_ERR)
+	if (how->errors)
 		dup2(out, 2);
 	execve(path, argv, env);
 	_exit(127);
 }
 
-int program_start(char *const argv[], unsigned pipes, struct program *ret, struct nsi_error *err)
+static int open_input(const struct program_how *how, int in[2])
+{
+	if (how->write)
+		return pipe2(in, O_CLOEXEC);
+	in[0] = how->input > 0 ? fcntl(how->input, F_DUPFD_CLOEXEC, 3)
+			       : open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return in[0] < 0 ? -1 : 0;
+}
+
+int program_start(
+	char *const argv[], const struct program_how *how, struct program *ret, struct nsi_error *err)
 {
 	int in[2] = {-1, -1}, out[2] = {-1, -1};
 	char path[256];
 
 	if (!find(argv[0], path, sizeof(path)))
 		return nsi_failf(err, ENOENT, "starting", argv[0], "install it", "it is not on this host");
-	if (pipes & PROGRAM_IN ? pipe2(in, O_CLOEXEC) < 0
-			       : (in[0] = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
+	if (open_input(how, in) < 0)
 		return nsi_fail(err, errno, "starting", path, NULL);
 	cleanup_fd int theirs = in[0], ours = in[1];
-	if (pipes & PROGRAM_OUT && pipe2(out, O_CLOEXEC) < 0)
+	if (how->read && pipe2(out, O_CLOEXEC) < 0)
 		return nsi_fail(err, errno, "starting", path, NULL);
 	cleanup_fd int written = out[1], read_end = out[0];
 	fflush(stdout);
@@ -63,7 +97,7 @@ int program_start(char *const argv[], unsigned pipes, struct program *ret, struc
 	if (pid < 0)
 		return nsi_fail(err, errno, "starting", path, NULL);
 	if (pid == 0)
-		become(path, argv, pipes, theirs, written);
+		become(path, argv, how, theirs, written);
 	*ret = (struct program){.pid = pid, .in = nsi_take_fd(&ours), .out = nsi_take_fd(&read_end)};
 	return 0;
 }
@@ -90,7 +124,7 @@ int program_read(char *const argv[], int timeout_ms, char **ret_text, int *ret_s
 
 	if (!text)
 		return nsi_fail(err, ENOMEM, "starting", argv[0], NULL);
-	int r = program_start(argv, PROGRAM_OUT | PROGRAM_ERR, &p, err);
+	int r = program_start(argv, &(struct program_how){.read = true, .errors = true}, &p, err);
 	if (r < 0)
 		return r;
 	while (len < TEXT_MAX) {

@@ -5,21 +5,30 @@
 
 #include "../libcore/base/error.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct program {
 	pid_t pid;
-	int in;  /* pipe to its standard input, or -1: it reads /dev/null */
+	int in;  /* pipe to its standard input, or -1 */
 	int out; /* pipe from its standard output, or -1: that is ours */
 };
 
-enum { PROGRAM_IN = 1, PROGRAM_OUT = 2, PROGRAM_ERR = 4 /* standard error, to the same pipe */ };
+struct program_how {
+	bool write;   /* a pipe to its standard input */
+	bool read;    /* a pipe from its standard output */
+	bool errors;  /* its standard error goes the same way */
+	int input;    /* > 0: its standard input, where there is no pipe; otherwise it is /dev/null */
+	int workshop; /* > 0: it finds of the host this directory alone, as /work, and may change owners and
+			 modes */
+};
 
 /*
- * Start argv[0], which is looked for in the host's usual directories. -ENOENT: it is not installed. `pipes`
- * is of PROGRAM_*. The signals that a terminal sends reach it as well as us.
+ * Start argv[0], which is looked for in the host's usual directories. -ENOENT: it is not installed. The
+ * signals that a terminal sends reach it as well as us.
  */
-int program_start(char *const argv[], unsigned pipes, struct program *ret, struct nsi_error *err);
+int program_start(
+	char *const argv[], const struct program_how *how, struct program *ret, struct nsi_error *err);
 
 /* Close the pipes, wait, and return its exit status, 128+N for signal N. */
 int program_wait(struct program *p);

@@ -56,6 +56,13 @@ int nsi_mount_unstage(int i, int *ret_tree, struct nsi_error *err);
 /* Make an empty, read-only directory the root, and have nothing else mounted in this namespace. */
 int nsi_mount_nothing(struct nsi_error *err);
 
+/*
+ * For a program that handles what is not trusted, in a mount namespace that ends with it: a root with the
+ * programs of the host, read-only, and directory `work` as /work, which becomes the working directory.
+ * Nothing else of the host is there for a path to lead to.
+ */
+int nsi_mount_workshop(int work, struct nsi_error *err);
+
 /* A detached copy of the mount that `fd` is on. It must be of this mount namespace. */
 int nsi_mount_detached(int fd, int *ret_tree, struct nsi_error *err);
 

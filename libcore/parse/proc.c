@@ -2,6 +2,7 @@
 
 #include "../base/str.h"
 #include "cidr.h"
+#include "idmaps.h"
 
 #include <limits.h>
 #include <string.h>
@@ -28,18 +29,80 @@ static const char *next_line(const char *line)
 	return end && end[1] ? end + 1 : NULL;
 }
 
-bool nsi_stat_start_time(const char *text, uint64_t *ret_ticks)
+bool nsi_stat_number(const char *text, int field, unsigned long long *ret)
 {
 	/* The name, field 2, may contain anything; the last ')' ends it. */
 	const char *at = strrchr(text, ')');
+
+	for (int i = 2; at && i < field; i++)
+		at = strchr(at + 1, ' ');
+	return at && leading_number(at + 1, UINT64_MAX, ret);
+}
+
+bool nsi_stat_start_time(const char *text, uint64_t *ret_ticks)
+{
 	unsigned long long ticks;
 
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	if (!at || !leading_number(at + 1, UINT64_MAX, &ticks))
+	if (!nsi_stat_number(text, 22, &ticks))
 		return false;
 	*ret_ticks = ticks;
 	return true;
+}
+
+bool nsi_stat_name(const char *text, char *name, size_t size, char *ret_state)
+{
+	const char *begin = strchr(text, '('), *end = strrchr(text, ')');
+
+	if (!begin || !end || end < begin || end[1] != ' ' || !end[2])
+		return false;
+	size_t len = (size_t)(end - begin - 1);
+	if (len >= size)
+		len = size - 1;
+	memcpy(name, begin + 1, len);
+	name[len] = '\0';
+	*ret_state = end[2];
+	return true;
+}
+
+bool nsi_status_number(const char *text, const char *name, int index, unsigned long long *ret)
+{
+	size_t len = strlen(name);
+
+	for (const char *line = text; line; line = next_line(line)) {
+		if (strncmp(line, name, len) != 0 || line[len] != ':')
+			continue;
+		const char *at = line + len + 1;
+		for (int i = 0; i < index; i++) {
+			at += strspn(at, "\t ");
+			at += strcspn(at, "\t \n");
+		}
+		at += strspn(at, "\t ");
+		return leading_number(at, ULLONG_MAX, ret);
+	}
+	return false;
+}
+
+bool nsi_next_idmap(const char **text, struct nsi_idmap *ret)
+{
+	while (**text) {
+		unsigned long long n[3];
+		const char *at = *text;
+		int got = 0;
+
+		*text += strcspn(at, "\n");
+		*text += **text == '\n';
+		for (; got < 3; got++) {
+			at += strspn(at, " ");
+			if (!leading_number(at, UINT32_MAX, &n[got]))
+				break;
+			at += strcspn(at, " \n");
+		}
+		if (got < 3)
+			continue;
+		*ret = (struct nsi_idmap){(uint32_t)n[0], (uint32_t)n[1], (uint32_t)n[2]};
+		return true;
+	}
+	return false;
 }
 
 bool nsi_fdinfo_pid(const char *text, pid_t *ret_pid)

@@ -10,6 +10,18 @@
 /* Of /proc/<pid>/stat, field 22: when the process started, in clock ticks since boot. */
 bool nsi_stat_start_time(const char *text, uint64_t *ret_ticks);
 
+/* Of the same: the name between the parentheses, cut to the buffer; the state; a field by its number, from 4
+ * on, one that is not negative. */
+bool nsi_stat_name(const char *text, char *name, size_t size, char *ret_state);
+bool nsi_stat_number(const char *text, int field, unsigned long long *ret);
+
+/* Of /proc/<pid>/status: number `index`, from 0 on, of a line such as "Uid". False: there are not so many. */
+bool nsi_status_number(const char *text, const char *name, int index, unsigned long long *ret);
+
+/* The next line of an id map, /proc/<pid>/uid_map; *text moves on. */
+struct nsi_idmap;
+bool nsi_next_idmap(const char **text, struct nsi_idmap *ret);
+
 /* Of /proc/self/fdinfo/<pidfd>: the process's number; false when it has ended, or is in no pid namespace of
  * ours. */
 bool nsi_fdinfo_pid(const char *text, pid_t *ret_pid);

@@ -209,7 +209,8 @@ int main(int argc, char **argv)
 		void (*run)(char **args);
 	} all[] = {{"caps", caps}, {"handle", handle}, {"lock", lock}, {"chroot", climb},
 		{"stdin", standard_input}, {"descriptors", descriptors}, {"type", type}, {"key", key},
-		{"overwrite", overwrite}, {"abstract", abstract}, {"open", openable}, {"read", readable}, {"stop", stop}};
+		{"overwrite", overwrite}, {"abstract", abstract}, {"open", openable}, {"read", readable},
+		{"stop", stop}};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(all) / sizeof(all[0]); i++)
 		if (strcmp(argv[1], all[i].name) == 0) {

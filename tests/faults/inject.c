@@ -251,7 +251,8 @@ static bool executed(struct process *p)
 	return false;
 }
 
-/* An init that is traced does not die of it, as it does otherwise: it would fail at the same place for ever. */
+/* An init that is traced does not die of it, as it does otherwise: it would fail at the same place for ever.
+ */
 static bool crashed(const struct process *p, int sig)
 {
 	bool crash = sig == SIGSEGV || sig == SIGBUS || sig == SIGILL || sig == SIGFPE || sig == SIGABRT;

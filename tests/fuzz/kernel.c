@@ -1,6 +1,7 @@
 /* Texts of /proc and of cgroup files. The first line is the name that is looked for. */
 #include "fuzz.h"
 
+#include "../../libcore/parse/idmaps.h"
 #include "../../libcore/parse/proc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -9,12 +10,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned long long n;
 	unsigned share;
 	uint64_t ticks;
+	struct nsi_idmap map;
+	char state;
 	pid_t pid;
 
 	if (text) {
 		const char *rest = text;
 
 		nsi_stat_start_time(text, &ticks);
+		nsi_stat_number(text, 24, &n);
+		if (nsi_stat_name(text, interface, sizeof(interface), &state))
+			fuzz_check(strlen(interface) < sizeof(interface) && state);
+		nsi_status_number(text, word, 3, &n);
+		for (const char *maps = text; nsi_next_idmap(&maps, &map);)
+			fuzz_check(maps <= text + strlen(text));
 		if (nsi_fdinfo_pid(text, &pid))
 			fuzz_check(pid > 0);
 		if (nsi_cgroup_line(text, group, sizeof(group)))

@@ -80,15 +80,15 @@ static void say(struct world *w, int client)
 {
 	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC};
 	unsigned how = fuzz_byte(&w->in);
-	uint8_t junk[64];
+	uint8_t junk[sizeof(q)];
 	int fds[NSI_MAX_FDS] = {0};
 
-	q.ask = (enum nsi_ask)(how & 7);
+	q.ask = (enum nsi_ask)((how & 7) == NSI_ASK_WAIT ? NSI_ASK_WAIT + fuzz_byte(&w->in) % 3 : how & 7);
 	q.uid = how & 8 ? 1000 : fuzz_byte(&w->in);
 	fds[0] = w->leaders[fuzz_byte(&w->in) % LEADERS];
 	fds[1] = w->leaders[0];
 	if (how & 16) {
-		size_t len = fuzz_block(&w->in, junk, how & 32 ? sizeof(q) : sizeof(junk));
+		size_t len = fuzz_block(&w->in, junk, how & 32 ? sizeof(q) : 64);
 
 		nsi_send(client, junk, len, fds, how >> 6);
 	} else {
@@ -222,7 +222,7 @@ static void run(struct world *w, unsigned how)
 	w->server = server_new(w->loop, c, how & 2 ? NULL : &decision);
 	fuzz_check(w->server != NULL);
 	loop_run(w->loop);
-	server_free(w->server);
+	server_free(w->server, -1);
 	loop_free(w->loop);
 	close(c->pid1.pidfd);
 	close(c->pid1.devpts);

@@ -1,4 +1,5 @@
 /* The kernel's texts. */
+#include "../../libcore/parse/idmaps.h"
 #include "../../libcore/parse/proc.h"
 
 #include <setjmp.h>
@@ -84,6 +85,48 @@ static void counters(void **state)
 	assert_false(nsi_pressure("some avg10=", &share));
 }
 
+static void processes(void **state)
+{
+	static const char text[] = "12 (a) R 1 (b)) S 1 12 12 34816 0 4194304";
+	char name[16], letter;
+	unsigned long long n;
+
+	(void)state;
+	assert_true(nsi_stat_name(text, name, sizeof(name), &letter));
+	assert_string_equal(name, "a) R 1 (b)");
+	assert_int_equal(letter, 'S');
+	assert_true(nsi_stat_name(text, name, 4, &letter));
+	assert_string_equal(name, "a) ");
+	assert_true(nsi_stat_number(text, 7, &n));
+	assert_int_equal(n, 34816);
+	assert_false(nsi_stat_number(text, 24, &n));
+	assert_false(nsi_stat_name("12 )x( S", name, sizeof(name), &letter));
+	assert_false(nsi_stat_name("12 (x)", name, sizeof(name), &letter));
+	assert_true(nsi_status_number("Name:\ta\nUid:\t1\t2\t3\t4\nNSpid:\t12\t1\n", "Uid", 1, &n));
+	assert_int_equal(n, 2);
+	assert_true(nsi_status_number("NSpid:\t12\t1\nNSsid:\t5\n", "NSpid", 1, &n));
+	assert_int_equal(n, 1);
+	/* The next line's number is not this one's. */
+	assert_false(nsi_status_number("NSpid:\t12\nNSsid:\t5\n", "NSpid", 1, &n));
+	assert_false(nsi_status_number("NSpid:\t12\nNSsid:\t5\n", "Uid", 0, &n));
+}
+
+static void idmaps(void **state)
+{
+	const char *rest =
+		"         0 1879048192       1000\n      1000       1000          1\nnonsense\n 1 2\n3 4 5";
+	struct nsi_idmap map;
+
+	(void)state;
+	assert_true(nsi_next_idmap(&rest, &map));
+	assert_int_equal(map.outside, 1879048192);
+	assert_true(nsi_next_idmap(&rest, &map));
+	assert_true(map.inside == 1000 && map.outside == 1000 && map.count == 1);
+	assert_true(nsi_next_idmap(&rest, &map));
+	assert_true(map.inside == 3 && map.outside == 4 && map.count == 5);
+	assert_false(nsi_next_idmap(&rest, &map));
+}
+
 static void routes(void **state)
 {
 	char name[16] = "";
@@ -108,7 +151,8 @@ static void routes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(start_times), cmocka_unit_test(pids),
-		cmocka_unit_test(cgroups), cmocka_unit_test(counters), cmocka_unit_test(routes)};
+		cmocka_unit_test(cgroups), cmocka_unit_test(counters), cmocka_unit_test(routes),
+		cmocka_unit_test(processes), cmocka_unit_test(idmaps)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
