@@ -203,7 +203,7 @@ static void accept_waiting(struct loop *loop, int fd, void *data)
 
 	(void)loop;
 	/* A few at a time: under a flood, too, workers must be reaped. */
-	for (int i = 0; i < BATCH && (client = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0; i++) {
+	for (int i = 0; i < BATCH && (client = loop_accept(fd)) >= 0; i++) {
 		serve(data, client);
 		close(client);
 	}

@@ -107,7 +107,7 @@ static void accept_all(struct server *server, int fd)
 	socklen_t len = sizeof(peer);
 	int sock;
 
-	while ((sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+	while ((sock = loop_accept(fd)) >= 0) {
 		if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 || peer.uid != geteuid())
 			close(sock);
 		else
@@ -177,7 +177,7 @@ static void accept_door(struct loop *loop, int fd, void *data)
 
 	(void)loop;
 	/* A few at a time: who connects without end must not keep the rest of the loop from its turn. */
-	for (int i = 0; i < DOOR_BATCH && (sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC)) >= 0; i++)
+	for (int i = 0; i < DOOR_BATCH && (sock = loop_accept(fd)) >= 0; i++)
 		answer_door(data, sock);
 }
 

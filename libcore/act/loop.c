@@ -1,9 +1,13 @@
 #include "loop.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+
+enum { FULL_MS = 100 };
 
 struct watch {
 	loop_fn fn;
@@ -152,6 +156,15 @@ void loop_run(struct loop *loop)
 			loop->watches[i].fn(loop, loop->fds[i].fd, loop->watches[i].data);
 		}
 	}
+}
+
+int loop_accept(int fd)
+{
+	int sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (sock < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+		poll(NULL, 0, FULL_MS);
+	return sock;
 }
 
 void loop_stop(struct loop *loop)

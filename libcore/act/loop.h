@@ -32,6 +32,12 @@ long long loop_now(void);
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, long long ms, loop_fn fn, void *data);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
+/*
+ * Accept a connection at listening socket `fd`; -1: none. Where there is no descriptor for it this waits a
+ * moment, since poll(2) finds it waiting without end.
+ */
+int loop_accept(int fd);
+
 /* Until loop_stop(). */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);

@@ -166,6 +166,28 @@ class Lifetime(unittest.TestCase):
         one.wait()
         until(lambda: ssh('alice', 'true').returncode == 0, 'a place')
 
+    def test_supervisor_without_descriptors_takes_no_time(self):
+        """More sessions than it has descriptors for: those that wait cost the host no processor."""
+        self.rule('')
+        self.session()
+        supervisor = int(run(['ps', '-o', 'ppid=', '-p', str(host.wait_nspid(ROOT))]).stdout)
+
+        def spent():
+            with open(f'/proc/{supervisor}/stat') as f:
+                return sum(map(int, f.read().rsplit(')')[1].split()[11:13])) / os.sysconf('SC_CLK_TCK')
+        limit = max(map(int, os.listdir(f'/proc/{supervisor}/fd'))) + 1
+        run(['prlimit', '--pid', str(supervisor), f'--nofile={limit}:20000'])
+        waiting = subprocess.Popen(['ssh', *SSH_OPTIONS, '-p', str(PORT), 'alice@127.0.0.1', 'hostname'], text=True,
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.addCleanup(waiting.communicate)
+        time.sleep(2)  # it has come as far as that
+        before = spent()
+        time.sleep(3)
+        self.assertLess(spent() - before, 0.1)
+        self.assertIsNone(waiting.poll())  # the control: there is somebody
+        run(['prlimit', '--pid', str(supervisor), '--nofile=1024:20000'])
+        self.assertEqual(waiting.communicate(timeout=10)[0], 'inside\n')
+
     # ---------------------------------------------------------------- explain
 
     def test_explain_tells_all(self):
