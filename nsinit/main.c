@@ -25,6 +25,8 @@ static const struct command {
 	{"wait", "[-C DIR] [--json]", "until a container ends", cmd_wait, false},
 	{"pause", "[-C DIR]", "stop all that runs in a container", cmd_pause, false},
 	{"resume", "[-C DIR]", "let it go on", cmd_resume, false},
+	{"init", "(--debian SUITE | --tar FILE | --oci DIR[:TAG] | --image DIR) USER | DIR",
+		"make a root directory", cmd_init, false},
 	{"check", "[--json] [--strict] [PATH]", "check a container.json, rootfs directory or policy",
 		cmd_check, false},
 	{"explain", "[--service S] USER [POLICY]", "what the policy decides for a user", cmd_explain, false},
@@ -39,7 +41,7 @@ static const struct command {
 	{"supervise", NULL, NULL, cmd_supervise, false},
 };
 
-enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]), WIDTH = 40 };
 
 int report(const struct nsi_error *err)
 {
@@ -78,9 +80,13 @@ int need_root(const char *name, const char *what)
 
 static int help(FILE *out, int status)
 {
-	for (size_t i = 0; i < N_COMMANDS && commands[i].summary; i++)
-		fprintf(out, "%s nsinit %-8s %-38s %s\n", i == 0 ? "usage:" : "      ", commands[i].name,
-			commands[i].arguments, commands[i].summary);
+	for (size_t i = 0; i < N_COMMANDS && commands[i].summary; i++) {
+		fprintf(out, "%s nsinit %-8s %-*s", i == 0 ? "usage:" : "      ", commands[i].name, WIDTH,
+			commands[i].arguments);
+		if (strlen(commands[i].arguments) > WIDTH)
+			fprintf(out, "\n%*s", (int)strlen("usage: nsinit          ") + WIDTH, "");
+		fprintf(out, " %s\n", commands[i].summary);
+	}
 	return status;
 }
 

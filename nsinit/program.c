@@ -5,6 +5,7 @@
 #include "../libcore/act/mount.h"
 #include "../libcore/act/ns.h"
 #include "../libcore/base/cleanup.h"
+#include "../libcore/base/compat.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -35,14 +36,23 @@ static bool find(const char *name, char *path, size_t size)
 /* What unpacking takes of root's rights. No device nodes: what has any is no image. */
 static void seclude(int work)
 {
+	static const struct nsi_clone how = {.userns = -1, .attributes = MOUNT_ATTR_NODEV, .single = true};
 	static struct nsi_confinement c;
 	struct nsi_error err = {0};
 	char text[2048];
+	int tree = -1;
 
 	c.capabilities = UINT64_C(1) << CAP_CHOWN | UINT64_C(1) << CAP_DAC_OVERRIDE |
 			 UINT64_C(1) << CAP_FOWNER | UINT64_C(1) << CAP_FSETID | UINT64_C(1) << CAP_SETFCAP;
-	if (nsi_own_nothing(&err) == 0 && nsi_mount_workshop(work, &err) == 0 &&
-		nsi_confine_shared(&c, &err) == 0)
+	/* The copy first: a descriptor's mount can be copied in its own namespace only. */
+	int r = nsi_mount_clone(work, "the directory", &how, &tree, &err);
+	if (r == 0)
+		r = nsi_own_nothing(&err);
+	if (r == 0)
+		r = nsi_mount_workshop(tree, &err);
+	if (r == 0)
+		r = nsi_confine_shared(&c, &err);
+	if (r == 0)
 		return;
 	fprintf(stderr, "nsinit: %s\n", nsi_error_text(&err, text, sizeof(text)));
 	_exit(127);

@@ -58,7 +58,7 @@ int nsi_mount_nothing(struct nsi_error *err);
 
 /*
  * For a program that handles what is not trusted, in a mount namespace that ends with it: a root with the
- * programs of the host, read-only, and directory `work` as /work, which becomes the working directory.
+ * programs of the host, read-only, and detached tree `work` as /work, which becomes the working directory.
  * Nothing else of the host is there for a path to lead to.
  */
 int nsi_mount_workshop(int work, struct nsi_error *err);

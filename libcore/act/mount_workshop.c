@@ -84,10 +84,8 @@ int nsi_mount_workshop(int work, struct nsi_error *err)
 	char links[PARTS][64] = {{0}};
 	struct ground g = {.root = -1, .devpts = -1, .err = err};
 	cleanup_fd int here = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	cleanup_fd int tree = nsi_open_tree(work, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	cleanup_fd int root = -1;
-	int r = here < 0 || tree < 0 ? nsi_fail(err, errno, "copying the mount of", "a directory", NULL)
-				     : nsi_mount_private(err);
+	int r = here < 0 ? nsi_fail(err, errno, "opening", "/", NULL) : nsi_mount_private(err);
 
 	if (r == 0)
 		r = clone_parts(&g, trees, links);
@@ -100,7 +98,7 @@ int nsi_mount_workshop(int work, struct nsi_error *err)
 	if (r == 0)
 		r = attach(&g, root, here, "/");
 	if (r == 0)
-		r = furnish(&g, trees, links, tree);
+		r = furnish(&g, trees, links, work);
 	if (r == 0)
 		r = enter(&g);
 	for (int i = 0; i < PARTS; i++)
