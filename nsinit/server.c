@@ -311,6 +311,18 @@ static void serve_shell(struct session *s, uid_t uid)
 	s->login = r == 0 && !s->door;
 }
 
+/* Root's: into this container whoever it belongs to, or into that of a user. */
+static void serve_exec(struct session *s, uid_t uid)
+{
+	const struct nsi_process *pid1 = &s->server->c->pid1;
+	struct nsi_error err = {0};
+
+	if (uid != 0 && check_login(s->server, uid, &err) < 0)
+		nsi_control_refuse(s->sock, &err);
+	else
+		answer(s, false, (int[]){pid1->pidfd, pid1->devpts}, 2);
+}
+
 static void tell_status(const struct session *s)
 {
 	struct nsi_reply *reply = calloc(1, sizeof(*reply));
@@ -325,8 +337,6 @@ static void tell_status(const struct session *s)
 
 static void serve(struct session *s, const struct nsi_request *q, int *pidfd)
 {
-	const struct nsi_process *pid1 = &s->server->c->pid1;
-
 	switch (q->ask) {
 	case NSI_ASK_LOGIN:
 		if (count(s, nsi_take_fd(pidfd)))
@@ -334,7 +344,7 @@ static void serve(struct session *s, const struct nsi_request *q, int *pidfd)
 		break;
 	case NSI_ASK_EXEC:
 		if (count(s, nsi_take_fd(pidfd)))
-			answer(s, false, (int[]){pid1->pidfd, pid1->devpts}, 2);
+			serve_exec(s, q->uid);
 		break;
 	case NSI_ASK_SHELL:
 		if (count(s, nsi_take_fd(pidfd)))

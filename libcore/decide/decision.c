@@ -1,7 +1,8 @@
 /* Which rule of the policy holds for a user: the first that matches. */
+#include "shared.h"
+
 #include "../base/cleanup.h"
 #include "../base/str.h"
-#include "../parse/policy.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -145,8 +146,8 @@ static int decide_container(const struct nsi_policy *policy, const struct nsi_ru
 	return 0;
 }
 
-int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
-	struct nsi_decision *ret_decision, struct nsi_error *err)
+int nsi_policy_match(const struct nsi_policy *policy, const struct nsi_user *user,
+	struct nsi_decision *ret_decision, int *ret_rule, struct nsi_error *err)
 {
 	struct nsi_decision d = {0};
 	int res;
@@ -170,12 +171,29 @@ int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *us
 		if ((rule->rootfs || rule->image) && decide_container(policy, rule, user, &d, err) < 0)
 			return nsi_error_reason(err, "policy");
 		*ret_decision = d;
+		*ret_rule = i;
 		return 0;
 	}
 	d.verdict = policy->unmapped_denied ? NSI_DENY : NSI_STAY;
 	snprintf(d.text, sizeof(d.text), "No container is set up for %.100s.", user->name);
 	*ret_decision = d;
+	*ret_rule = -1;
 	return 0;
+}
+
+int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
+	struct nsi_decision *ret_decision, struct nsi_error *err)
+{
+	struct nsi_decision d;
+	int rule;
+	int r = nsi_policy_match(policy, user, &d, &rule, err);
+
+	if (r == 0 && d.verdict == NSI_CONTAINER &&
+		(r = nsi_policy_unshared(policy, rule, user, &d, err)) < 0 && err && !err->reason[0])
+		nsi_error_reason(err, "policy");
+	if (r == 0)
+		*ret_decision = d;
+	return r;
 }
 
 enum nsi_service_mode nsi_policy_service(const struct nsi_policy *policy, const char *service)

@@ -22,7 +22,7 @@ enum nsi_ask {
 struct nsi_request {
 	uint32_t magic;
 	enum nsi_ask ask;
-	uid_t uid; /* of the login */
+	uid_t uid; /* of the login; with NSI_ASK_EXEC 0 if the container may be anybody's */
 };
 
 /* What is asked, and for whom: `leader` is a pidfd, -1 for the calling process. */
