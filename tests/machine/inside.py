@@ -286,6 +286,8 @@ class Size(unittest.TestCase):
     def setUpClass(cls):
         run(f'truncate -s 200M {cls.LOOP} && {cls.make_file_system()} && mkdir -p {cls.PLACE} && '
             f'mount -o loop,prjquota {cls.LOOP} {cls.PLACE}', timeout=SLOW)
+        cls.image = container('image')
+        run(f'cd {cls.image} && mkdir etc/d && ln -s passwd etc/link && echo base >etc/d/f && head -c 9437184 /dev/zero >big')
         run('gcc -static -o /root/project -x c -', timeout=SLOW, input="""
             #include <errno.h>
             #include <fcntl.h>
@@ -306,6 +308,7 @@ class Size(unittest.TestCase):
                 a.fsx_projid = (unsigned)atoi(argv[2]);
                 puts(ioctl(fd, FS_IOC_FSSETXATTR, &a) < 0 ? strerror(errno) : "moved");
             }""")
+        run(f'cp /root/project {cls.image}/bin/project')
 
     @classmethod
     def make_file_system(cls):
@@ -317,7 +320,6 @@ class Size(unittest.TestCase):
 
     def setUp(self):
         self.addCleanup(until, host.nothing_left, 'the end of every container')
-        self.image = container('image')
         self.users = f'{self.PLACE}/users'
         run(f'rm -rf {self.users} && mkdir -m 0700 {self.users}')
         self.rule()
@@ -357,7 +359,6 @@ class Size(unittest.TestCase):
         self.assertLess(int(done.stdout), 1024)
 
     def test_the_image_s_files_are_counted_when_they_are_changed(self):
-        run(f'dd if=/dev/zero of={self.image}/big bs=1M count=9 2>&1')
         self.assertEqual(self.inside('wc -c </big').stdout, f'{9 << 20}\n')
         self.assertIn('Disk quota exceeded', self.inside('echo x >>/big').stderr)
         self.assertEqual(self.inside('rm /big; ls /big 2>/dev/null; echo x >/big; cat /big').stdout, 'x\n')
@@ -383,7 +384,6 @@ class Size(unittest.TestCase):
         self.assertNotRegex(self.inside('df -k / | tail -n 1').stdout, r'^overlay +8192 ')
 
     def test_nobody_inside_lifts_it(self):
-        run(f'cp /root/project {self.image}/bin/project')
         self.assertEqual(self.inside('true').returncode, 0)
         own = self.project(f'{self.users}/alice/upper')
         for user in ('root', 'alice'):
@@ -394,7 +394,6 @@ class Size(unittest.TestCase):
         self.assertIn('moved', run(['/root/project', f'{self.users}/alice/upper/tmp/outside', '0']).stdout)  # as root outside can
 
     def test_replacing_and_removing_works_as_ever(self):
-        run(f'mkdir {self.image}/etc/d && ln -s passwd {self.image}/etc/link && echo base >{self.image}/etc/d/f')
         done = self.inside('cd /etc; rm -r d; mkdir d; echo new >d/f; mv d e; ln -sf group link; rm passwd; echo x >passwd; mv passwd q; '
                            'ln q q2; cat e/f q q2; readlink link')
         self.assertEqual((done.stdout, done.stderr), ('new\nx\nx\ngroup\n', ''))
