@@ -149,6 +149,7 @@ struct nsi_decision {
 	enum nsi_ownership ownership;
 	bool ephemeral; /* changes to the image are kept in memory, and end with the container */
 	char ephemeral_size[16];
+	uint64_t size;     /* bytes that changes to the image may take on disk; 0: any number */
 	char rootfs[1024]; /* expanded, absolute; with an image, the directory that takes the changes to it */
 	char image[1024];  /* a directory that any number of containers share; "": `rootfs` is all there is */
 	char config[1024]; /* container.json outside; "": that of the root directory, or of the image */

@@ -1,6 +1,7 @@
 /*
- * nsinit check: what is found out, before anything is said of it. check_container.c, check_tree.c and
- * check_policy.c find out, check_warnings.c judges containers, check_table.c and check_json.c tell.
+ * nsinit check: what is found out, before anything is said of it. check_container.c, check_tree.c,
+ * check_policy.c and check_overlaps.c find out, check_warnings.c judges containers, check_table.c and
+ * check_json.c tell.
  */
 #ifndef NSINIT_CHECK_H
 #define NSINIT_CHECK_H
@@ -39,6 +40,7 @@ struct check_container {
 	struct nsi_spec *spec;
 	struct nsi_plan *plan;
 	struct nsi_login *login; /* NULL: as `nsinit exec` would start it, by root */
+	bool rootless;           /* or by the ordinary user who asks, whose directory it is */
 	bool user_unknown;       /* the names of "user" are those of an image that is not at hand */
 };
 
@@ -103,6 +105,8 @@ struct check_rules {
 
 int check_load_policy(
 	const char *path, struct check_rules *rules, struct check_warnings *w, struct nsi_error *err);
+/* Whether rule number `i` has a directory that others have too, or that lies in theirs. */
+void check_judge_overlaps(const struct check_rules *rules, int i, struct check_warnings *w);
 void check_rules_free(struct check_rules *rules);
 
 /* All that was found. NULL: there is none. */

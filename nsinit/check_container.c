@@ -7,6 +7,7 @@
 #include "check.h"
 #include "container.h"
 #include "network.h"
+#include "rootless.h"
 
 #include <fcntl.h>
 #include <libgen.h>
@@ -38,6 +39,15 @@ static int plan(struct check_container *c, const struct nsi_image *image, struct
 	return r;
 }
 
+/* What needs root is told, and the rest as it would be for root. */
+static void plan_rootless(struct check_container *c, struct check_warnings *w)
+{
+	struct nsi_error err = {0};
+
+	if (rootless_plan(c->plan, &err) < 0)
+		check_warn_error(w, "needs-root", "you could not start it yourself", &err);
+}
+
 static int plan_with_image(struct check_container *c, int view, struct nsi_error *err)
 {
 	struct nsi_image image = {0};
@@ -60,6 +70,9 @@ static void add_networks(struct check_container *c, struct check_warnings *w)
 {
 	struct nsi_network_policy policy = {0};
 	struct nsi_error err = {0};
+
+	if (c->rootless)
+		return;
 	int r = c->spec->network.n_interfaces ? network_policy(&policy, &err) : 0;
 
 	if (r == 0)
@@ -98,13 +111,19 @@ static int open_in_root(int rootfd, struct check_container *c, struct nsi_error 
 int check_load_root(int rootfd, const char *path, struct check_container *c, struct check_warnings *w,
 	struct nsi_error *err)
 {
+	struct stat st;
+
 	*c = (struct check_container){0};
 	snprintf(c->file, sizeof(c->file), "%.4000s/container.json", path);
+	c->rootless = geteuid() != 0 && fstat(rootfd, &st) == 0 && st.st_uid == geteuid();
 	int r = open_in_root(rootfd, c, err);
 	if (r < 0)
 		return r;
 	add_networks(c, w);
-	return plan_with_image(c, rootfd, err);
+	r = plan_with_image(c, rootfd, err);
+	if (r == 0 && c->rootless)
+		plan_rootless(c, w);
+	return r;
 }
 
 int check_load_login(int rootfd, const char *path, const char *config, struct nsi_login *login,

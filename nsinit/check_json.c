@@ -84,6 +84,7 @@ static json_object *rule(const struct check_rule *r)
 	put(object, "rootfs", json_text(said->rootfs));
 	put(object, "image", json_text(said->image));
 	put(object, "config", json_text(said->config));
+	put(object, "size", number((int64_t)said->options.size));
 	put(object, "userns", json_text(said->options.userns == NSI_USERNS_OFF ? "off" : "auto"));
 	put(object, "home", json_text(said->options.home == NSI_HOME_NONE ? "none" : "bind"));
 	put(object, "hidden_by", number(r->hidden_by));

@@ -231,7 +231,7 @@ static json_object *interface(const struct nsi_interface *i)
 
 static json_object *network(const struct nsi_spec *spec)
 {
-	static const char *const types[] = {"veth", "loopback", "none", "host"};
+	static const char *const types[] = {"veth", "loopback", "none", "host", "pasta"};
 	enum nsi_network_type type = spec->network.type;
 	json_object *object = json_object_new_object(), *list = json_object_new_array();
 

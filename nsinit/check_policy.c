@@ -1,4 +1,5 @@
 /* nsinit check: the rules of a policy, and what of them is weak or never comes to pass. */
+#include "../libcore/act/quota.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
@@ -81,23 +82,6 @@ static const char *directory(const struct nsi_rule *rule)
 	return rule->image ? rule->image : rule->rootfs;
 }
 
-static void judge_shared(const struct check_rules *rules, int i, struct check_warnings *w)
-{
-	const char *path = rules->list[i].rule->rootfs;
-
-	for (int k = 0; path && !strchr(path, '%') && k < i; k++) {
-		const char *other = rules->list[k].rule->rootfs;
-
-		if (other && strcmp(other, path) == 0) {
-			check_warn(w, "rootfs-of-two-rules", "give each rule a directory, or merge the rules",
-				"the rule in line %d has the same rootfs, %s: the settings of whoever comes "
-				"first hold for both",
-				rules->list[k].rule->line, path);
-			return;
-		}
-	}
-}
-
 static void judge_options(const struct nsi_rule *rule, struct check_warnings *w)
 {
 	const struct nsi_decision *d = &rule->options;
@@ -145,11 +129,11 @@ static void stand_in(const struct nsi_rule *rule, struct nsi_user *user)
 static int decide(const struct check_rules *rules, const struct nsi_rule *rule, struct nsi_login *login,
 	struct nsi_error *err)
 {
-	static const char *everybody[] = {"*", NULL};
+	const char *users[] = {login->user.name, NULL};
 	struct nsi_rule only = *rule;
 	struct nsi_policy policy = {.rules = &only, .n_rules = 1};
 
-	only.users = everybody;
+	only.users = users;
 	only.groups = NULL;
 	snprintf(policy.path, sizeof(policy.path), "%s", rules->policy->path);
 	stand_in(rule, &login->user);
@@ -164,6 +148,25 @@ static int open_directory(const struct nsi_decision *d, int *ret_fd, struct nsi_
 	return nsi_rootfs_open(d, ret_fd, err);
 }
 
+/* The directory itself may not be there yet. */
+static void judge_size(const struct nsi_decision *d, struct check_warnings *w)
+{
+	char above[sizeof(d->rootfs)];
+
+	if (!d->size || geteuid() != 0)
+		return;
+	snprintf(above, sizeof(above), "%s", d->rootfs);
+	*strrchr(above, '/') = '\0';
+	cleanup_fd int fd = open(above, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = fd < 0 ? 0 : nsi_quota_enforced(fd);
+	if (r < 0)
+		check_warn(w, "no-project-quota",
+			"mount it with prjquota (ext4 needs its features quota and project), or leave "
+			"\"size\" out",
+			"%s: the file system holds no project to a limit (%s): %s", above, strerror(-r),
+			d->best_effort ? "\"size\" would be left out" : "its users would be refused");
+}
+
 static void load(const struct check_rules *rules, struct check_rule *r, struct check_warnings *w)
 {
 	struct nsi_login *login = calloc(1, sizeof(*login));
@@ -173,8 +176,10 @@ static void load(const struct check_rules *rules, struct check_rule *r, struct c
 	if (!login)
 		return;
 	int res = decide(rules, r->rule, login, &err);
-	if (res == 0)
+	if (res == 0) {
+		judge_size(&login->decision, w);
 		res = open_directory(&login->decision, &fd, &err);
+	}
 	if (res < 0) {
 		free(login);
 		check_warn_error(w, "no-container", "its users would be refused", &err);
@@ -211,7 +216,7 @@ int check_load_policy(
 
 		w->line = rule->rule->line;
 		judge_options(rule->rule, w);
-		judge_shared(rules, i, w);
+		check_judge_overlaps(rules, i, w);
 		if (dir && !strchr(dir, '%') && !(rule->rule->config && strchr(rule->rule->config, '%')))
 			load(rules, rule, w);
 	}

@@ -66,8 +66,9 @@ static bool is_shifted(const struct check_tree *tree)
 	return tree->dir.st_uid >= NSI_RANGE_SIZE && tree->dir.st_uid == tree->dir.st_gid;
 }
 
-/* As a login would: owner and mode of it and of all that leads there. */
-static void look_as_login(struct check_tree *tree, struct check_warnings *w)
+/* As a login would: owner and mode of it and of all that leads there. An ordinary user's own is not for them.
+ */
+static void look_as_login(struct check_tree *tree, bool own, struct check_warnings *w)
 {
 	struct nsi_decision login = {.verdict = NSI_CONTAINER,
 		.ownership = is_shifted(tree) ? NSI_OWNERSHIP_SHIFTED : NSI_OWNERSHIP_HOST};
@@ -81,7 +82,8 @@ static void look_as_login(struct check_tree *tree, struct check_warnings *w)
 	if (nsi_rootfs_open(&login, &fd, &err) == 0)
 		return;
 	nsi_error_text(&err, tree->refusal, sizeof(tree->refusal));
-	check_warn_error(w, "refused-to-logins", "logins would be refused", &err);
+	if (!own)
+		check_warn_error(w, "refused-to-logins", "logins would be refused", &err);
 }
 
 static void look_at_file(int rootfd, struct check_tree *tree, struct check_warnings *w)
@@ -149,7 +151,7 @@ void check_look_at_tree(int rootfd, const char *path, const struct check_contain
 	memset(tree, 0, sizeof(*tree));
 	snprintf(tree->path, sizeof(tree->path), "%s", path);
 	fstat(rootfd, &tree->dir);
-	look_as_login(tree, w);
+	look_as_login(tree, c->rootless, w);
 	look_at_file(rootfd, tree, w);
 	look_at_contents(rootfd, tree, w);
 	look_at_mount_points(rootfd, c, tree);

@@ -79,6 +79,8 @@ static void log_resources(const struct container *c)
 
 	if (c->plan->limits_note[0])
 		syslog(LOG_WARNING, "container=%s reason=limits %s", c->id, c->plan->limits_note);
+	if (c->note[0])
+		syslog(LOG_WARNING, "container=%s reason=quota %s", c->id, c->note);
 	if (c->cgroup.note[0])
 		syslog(LOG_WARNING, "container=%s reason=resources not limited, for lack of a controller: %s",
 			c->id, c->cgroup.note);
@@ -115,6 +117,7 @@ int cmd_supervise(int argc, char **argv)
 	struct container c = {.rootfd = -1,
 		.image = -1,
 		.range = -1,
+		.roots = -1,
 		.listen = -1,
 		.door = -1,
 		.nspid = -1,

@@ -6,16 +6,19 @@
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
 #include "../libcore/base/str.h"
+#include "../libcore/process/pasta.h"
 #include "../libcore/process/spawn.h"
+#include "../libcore/whole/changes.h"
 #include "../libcore/whole/control.h"
 #include "../libcore/whole/rootfs.h"
+#include "../libcore/whole/roots.h"
 #include "filter.h"
 #include "network.h"
+#include "rootless.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,25 +57,13 @@ static int load_spec(
 			r = nsi_read_fd(fd, shown, NSI_SPEC_MAX_BYTES, &text, &len, err);
 	} else {
 		r = nsi_read_in_root(dirfd, "container.json", shown, NSI_SPEC_MAX_BYTES, &text, &len, err);
+		if (r == -ENOENT && faccessat(dirfd, "upper", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			r = nsi_fail(err, ENOENT, "opening", shown,
+				"if it takes a user's changes to an image: nsinit exec --for USER");
 	}
 	if (r < 0 || !text)
 		return nsi_error_reason(err, "spec");
 	return nsi_spec_parse(shown, text, len, ret, err);
-}
-
-/* An ordinary user's ids: with those that the host has given for it, where newuidmap(1) is there to map them.
- */
-static void own_ids(struct nsi_ids *ids)
-{
-	cleanup_free char *subuid = NULL, *subgid = NULL;
-	cleanup_fd int etc = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	const struct passwd *pw = getpwuid(geteuid());
-
-	if (access("/usr/bin/newuidmap", X_OK) == 0 && access("/usr/bin/newgidmap", X_OK) == 0) {
-		image_read(etc, "subuid", &subuid);
-		image_read(etc, "subgid", &subgid);
-	}
-	nsi_rootless_ids(subuid, subgid, pw ? pw->pw_name : NULL, geteuid(), getegid(), ids);
 }
 
 static int claim_range(
@@ -107,12 +98,8 @@ static int make_plan(struct container *c, int view, const struct nsi_spec *spec,
 		r = claim_range(c, login, &range, err);
 	if (r == 0)
 		r = nsi_plan_make(spec, login, &image, range, &c->plan, err);
-	if (r == 0 && geteuid() != 0) {
-		struct nsi_ids ids;
-
-		own_ids(&ids);
-		r = nsi_plan_rootless(c->plan, &ids, err);
-	}
+	if (r == 0 && geteuid() != 0)
+		r = rootless_plan(c->plan, err);
 	if (r == 0)
 		r = filter_make(spec, c->plan, err);
 	free(image.passwd);
@@ -133,6 +120,7 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 	*c = (struct container){.rootfd = rootfd,
 		.image = -1,
 		.range = -1,
+		.roots = -1,
 		.listen = -1,
 		.door = -1,
 		.nspid = -1,
@@ -142,7 +130,14 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 	snprintf(c->veth, sizeof(c->veth), "ns%d", (int)getpid());
 	r = nsi_container_id(rootfd, c->id, err);
 	if (r == 0 && decision && decision->image[0])
-		r = nsi_image_open(decision, rootfd, &c->image, &view, err);
+		r = nsi_image_open(decision, &c->image, err);
+	/* An ordinary user's are nobody else's: whoever is root in one can change all of them anyway. */
+	if (r == 0 && geteuid() == 0)
+		r = nsi_claim_roots(rootfd, c->image, &c->roots, err);
+	if (r == 0 && c->image >= 0 && !decision->ephemeral)
+		r = nsi_changes_limit(decision, rootfd, c->note, sizeof(c->note), err);
+	if (r == 0 && c->image >= 0)
+		r = nsi_image_view(decision, c->image, rootfd, &view, err);
 	if (r == 0)
 		r = load_spec(c, decision ? decision->config : "", &spec, err);
 	if (r == 0)
@@ -212,6 +207,16 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 	return r;
 }
 
+/* Nothing of it runs any more: the next start may come before this process has ended. */
+static void release_claims(struct container *c)
+{
+	if (c->roots >= 0)
+		close(nsi_take_fd(&c->roots));
+	if (c->range >= 0)
+		close(nsi_take_fd(&c->range));
+	nsi_leases_release(&c->leases);
+}
+
 /* Only the file that we made: the container may have put another in its place. */
 static void remove_nspid(const struct container *c)
 {
@@ -268,9 +273,11 @@ int container_end(struct container *c)
 			continue;
 		c->pid1.pid = -1;
 	}
+	nsi_pasta_end(&c->pid1.pasta);
 	nsi_cgroup_end(&c->cgroup);
 	if (c->plan)
 		nsi_net_disconnect(&c->plan->network, c->veth);
+	release_claims(c);
 	/* Not waited for: who starts the container anew holds it, and waits for this process to end. */
 	nsi_lock(c->id, 0, &lock, NULL);
 	remove_nspid(c);
@@ -282,13 +289,13 @@ int container_end(struct container *c)
 
 void container_free(struct container *c)
 {
-	int *const fds[] = {&c->rootfd, &c->image, &c->range, &c->listen, &c->door, &c->nspid, &c->pid1.pidfd,
+	int *const fds[] = {&c->rootfd, &c->image, &c->listen, &c->door, &c->nspid, &c->pid1.pidfd,
 		&c->pid1.sync, &c->pid1.pty, &c->pid1.devpts, &c->proc, &c->cgroup.dir};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)
 			close(nsi_take_fd(fds[i]));
-	nsi_leases_release(&c->leases);
+	release_claims(c);
 	nsi_plan_free(c->plan);
 	c->plan = NULL;
 }

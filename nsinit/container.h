@@ -14,9 +14,11 @@ struct container {
 	char veth[16];
 	struct nsi_plan *plan;
 	struct nsi_process pid1;
-	int range, listen, door, nspid; /* descriptors, or -1 */
+	int range, roots, listen, door, nspid; /* descriptors, or -1 */
 	char door_name[16];
 	struct nsi_cgroup cgroup;
+	char note[256]; /* for the log: why the changes to an image are not limited; "": they are as decided
+			 */
 	struct nsi_leases leases;
 	int proc; /* the proc file system of its pid namespace, or -1 */
 };

@@ -1,6 +1,7 @@
 #include "mounts.h"
 
 #include "../libcore/base/compat.h"
+#include "../libcore/parse/resources.h"
 #include "show.h"
 
 #include <stdio.h>
@@ -45,10 +46,14 @@ void print_mount(const struct nsi_mount *m)
 
 void print_root(const struct nsi_decision *d)
 {
+	char size[32];
+
 	if (d->image[0])
 		printf("image:     %s\n", d->image);
 	if (d->ephemeral)
 		printf("changes:   in memory, at most %s, gone with the container\n", d->ephemeral_size);
+	if (d->size)
+		printf("changes:   on disk, at most %s\n", nsi_size_text(d->size, size, sizeof(size)));
 	if (d->config[0])
 		printf("config:    %s\n", d->config);
 	if (d->ownership == NSI_OWNERSHIP_SHIFTED)

@@ -26,6 +26,8 @@ int network_prepare(const char *id, struct nsi_spec *spec, const struct nsi_logi
 	struct nsi_network_policy policy = {0};
 	int r = 0;
 
+	if (geteuid() != 0)
+		return 0; /* no bridge, and nothing to lease */
 	if (login)
 		policy = login->decision.network;
 	else if (spec->network.n_interfaces)
@@ -68,7 +70,8 @@ static void print_interface(const struct nsi_interface *i)
 void print_network(const struct nsi_spec *spec)
 {
 	static const char *const types[] = {NULL, "loopback only", "none, not even loopback",
-		"the host's; for logins only with limits: { host_network = true; } in the policy"};
+		"the host's; for logins only with limits: { host_network = true; } in the policy",
+		"the outside by pasta(1); for nsinit exec of ordinary users"};
 	char text[NSI_CIDR_SIZE];
 
 	if (spec->network.type != NSI_NET_VETH)

@@ -158,12 +158,18 @@ void session_serve_shell(struct session *s, uid_t uid)
 	s->login = r == 0 && !s->door;
 }
 
-static void serve_exec(struct session *s)
+/*
+ * Whoever has started the container may enter it, and root any. A `uid` that root names is that of the login
+ * which it is to be.
+ */
+static void serve_exec(struct session *s, uid_t uid)
 {
 	const struct nsi_process *pid1 = &s->server->c->pid1;
 	struct nsi_error err = {0};
 
-	if (check_awake(s->server, &err) < 0)
+	bool named = uid != 0 && geteuid() == 0;
+
+	if (check_awake(s->server, &err) < 0 || (named && check_login(s->server, uid, &err) < 0))
 		nsi_control_refuse(s->sock, &err);
 	else
 		answer(s, false, (int[]){pid1->pidfd, pid1->devpts}, 2);
@@ -264,7 +270,7 @@ void session_serve(struct session *s, const struct nsi_request *q, int *pidfd)
 		break;
 	case NSI_ASK_EXEC:
 		if (session_count(s, q, nsi_take_fd(pidfd)))
-			serve_exec(s);
+			serve_exec(s, q->uid);
 		break;
 	case NSI_ASK_SHELL:
 		if (session_count(s, q, nsi_take_fd(pidfd)))

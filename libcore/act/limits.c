@@ -57,6 +57,16 @@ int nsi_set_limits(const struct nsi_limits *limits, struct nsi_error *err)
 	return 0;
 }
 
+static bool has_score(int score)
+{
+	char text[16];
+	cleanup_fd int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	return n > 0 && atoi(text) == score;
+}
+
 static int write_score(const char *path, int score, struct nsi_error *err)
 {
 	char text[16];
@@ -72,20 +82,16 @@ int nsi_set_oom_score(int pidfd, const struct nsi_limits *limits, struct nsi_err
 {
 	cleanup_fd int process = -1;
 	char path[64];
-	pid_t pid;
 
 	if (!limits->oom_given)
 		return 0;
 	if (pidfd < 0)
-		return write_score("/proc/self/oom_score_adj", limits->oom_score_adj, err);
-	if (nsi_pidfd_number(pidfd, &pid) < 0)
-		return nsi_fail(err, ESRCH, "looking up", "the process", NULL);
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	process = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	/* Alive after the opening: the directory is this process's, and not of one that has the number now.
-	 */
-	if (process < 0 || nsi_pidfd_send_signal(pidfd, 0) < 0)
-		return nsi_fail(err, errno, "looking up", "the process", NULL);
+		return has_score(limits->oom_score_adj)
+			       ? 0
+			       : write_score("/proc/self/oom_score_adj", limits->oom_score_adj, err);
+	int r = nsi_pidfd_dir(pidfd, &process, err);
+	if (r < 0)
+		return r;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/oom_score_adj", process);
 	return write_score(path, limits->oom_score_adj, err);
 }

@@ -13,7 +13,10 @@ int nsi_raise_limits(const struct nsi_limits *limits, struct nsi_error *err);
 /* Set the caller's own limits, up to its hard limits. Anywhere; the last step before the program. */
 int nsi_set_limits(const struct nsi_limits *limits, struct nsi_error *err);
 
-/* Set the score of the process behind `pidfd`; -1: of the caller. On the host, as root. */
+/*
+ * Set the score of the process behind `pidfd`; -1: of the caller. On the host, as root; without privilege the
+ * caller's own, upwards, and before it is hidden.
+ */
 int nsi_set_oom_score(int pidfd, const struct nsi_limits *limits, struct nsi_error *err);
 
 #endif

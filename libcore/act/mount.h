@@ -13,7 +13,12 @@ struct nsi_clone {
 	unsigned attributes; /* MOUNT_ATTR_* */
 	bool single;         /* without what is mounted below */
 	bool slave;          /* not private: what the host mounts in it later arrives */
+	const char *instead; /* what else to do where ids cannot be mapped, for people; NULL: nothing */
 };
+
+/* For the root directory of a login. */
+#define NSI_WITHOUT_MAPPING                                                                                  \
+	"chown the tree to a subordinate range and say ownership = \"shifted\"; or userns = \"off\""
 
 /* A detached copy of the tree at `dirfd`, a directory or a file. To be attached by a process inside. */
 int nsi_mount_clone(

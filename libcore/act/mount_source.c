@@ -10,6 +10,20 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+static int fail_mapping(const char *shown, const struct nsi_clone *how, struct nsi_error *err)
+{
+	int code = errno;
+	char hint[384];
+
+	snprintf(hint, sizeof(hint),
+		"its filesystem, or one mounted below it, takes no id mapping (NFS and overlay do not): use "
+		"ext4, "
+		"xfs or btrfs%s%s",
+		how->instead ? "; or " : "", how->instead ? how->instead : "");
+	return nsi_fail(err, code, "mapping the ids of the files in", shown,
+		code == EINVAL || code == EPERM || code == EOPNOTSUPP ? hint : NULL);
+}
+
 int nsi_mount_clone(
 	int dirfd, const char *shown, const struct nsi_clone *how, int *ret_tree, struct nsi_error *err)
 {
@@ -28,12 +42,7 @@ int nsi_mount_clone(
 		attr.userns_fd = (uint64_t)how->userns;
 	}
 	if (nsi_mount_setattr(tree, "", AT_EMPTY_PATH | below, &attr) < 0)
-		return nsi_fail(err, errno, "mapping the ids of the files in", shown,
-			errno == EINVAL || errno == EPERM || errno == EOPNOTSUPP
-				? "its filesystem, or one mounted below it, takes no id mapping (NFS and "
-				  "overlay do not): use ext4, xfs or btrfs; or chown the tree to a "
-				  "subordinate range and say ownership = \"shifted\"; or userns = \"off\""
-				: NULL);
+		return fail_mapping(shown, how, err);
 	*ret_tree = nsi_take_fd(&tree);
 	return 0;
 }

@@ -52,6 +52,11 @@ int nsi_fsmount(int fd, unsigned flags, unsigned attr)
 	return (int)syscall(SYS_fsmount, fd, flags, attr);
 }
 
+int nsi_quotactl_fd(int fd, unsigned command, unsigned id, void *data)
+{
+	return (int)syscall(SYS_quotactl_fd, fd, command, id, data);
+}
+
 int nsi_pivot_root(const char *new_root, const char *put_old)
 {
 	return (int)syscall(SYS_pivot_root, new_root, put_old);

@@ -46,6 +46,7 @@ int nsi_mount_setattr(int dirfd, const char *path, unsigned flags, struct mount_
 int nsi_fsopen(const char *fs, unsigned flags);
 int nsi_fsconfig(int fd, unsigned cmd, const char *key, const char *value, int aux);
 int nsi_fsmount(int fd, unsigned flags, unsigned attr);
+int nsi_quotactl_fd(int fd, unsigned command, unsigned id, void *data); /* -1 before Linux 5.14 */
 int nsi_pivot_root(const char *new_root, const char *put_old);
 int nsi_pidfd_open(pid_t pid);
 int nsi_pidfd_send_signal(int pidfd, int sig);

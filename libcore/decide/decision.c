@@ -1,7 +1,8 @@
 /* Which rule of the policy holds for a user: the first that matches. */
+#include "shared.h"
+
 #include "../base/cleanup.h"
 #include "../base/str.h"
-#include "../parse/policy.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -148,8 +149,8 @@ static int decide_container(const struct nsi_policy *policy, const struct nsi_ru
 }
 
 /* *ret_asked: whether it took a group's not having the user. */
-static int decide(const struct nsi_policy *policy, const struct nsi_user *user,
-	struct nsi_decision *ret_decision, bool *ret_asked, struct nsi_error *err)
+static int match(const struct nsi_policy *policy, const struct nsi_user *user,
+	struct nsi_decision *ret_decision, int *ret_rule, bool *ret_asked, struct nsi_error *err)
 {
 	struct nsi_decision d = {0};
 	int res;
@@ -175,12 +176,22 @@ static int decide(const struct nsi_policy *policy, const struct nsi_user *user,
 		if ((rule->rootfs || rule->image) && decide_container(policy, rule, user, &d, err) < 0)
 			return nsi_error_reason(err, "policy");
 		*ret_decision = d;
+		*ret_rule = i;
 		return 0;
 	}
 	d.verdict = policy->unmapped_denied ? NSI_DENY : NSI_STAY;
 	snprintf(d.text, sizeof(d.text), "No container is set up for %.100s.", user->name);
 	*ret_decision = d;
+	*ret_rule = -1;
 	return 0;
+}
+
+int nsi_policy_match(const struct nsi_policy *policy, const struct nsi_user *user,
+	struct nsi_decision *ret_decision, int *ret_rule, struct nsi_error *err)
+{
+	bool asked = false;
+
+	return match(policy, user, ret_decision, ret_rule, &asked, err);
 }
 
 /* What the name services need to answer; su(1) runs with whatever limits its caller has set. */
@@ -221,12 +232,13 @@ int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *us
 {
 	struct nsi_decision d, again;
 	bool asked = false;
-	int r = decide(policy, user, &d, &asked, err);
+	int rule;
+	int r = match(policy, user, &d, &rule, &asked, err);
 
 	if (r == 0 && d.verdict == NSI_STAY && asked) {
 		r = check_room(err);
 		if (r == 0)
-			r = decide(policy, user, &again, &asked, err);
+			r = match(policy, user, &again, &rule, &asked, err);
 		if (r == 0 && (again.verdict != NSI_STAY || again.line != d.line)) {
 			nsi_failf(err, EAGAIN, "looking up groups of", user->name,
 				"are the name services of the host in order?",
@@ -234,6 +246,9 @@ int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *us
 			r = nsi_error_reason(err, "group");
 		}
 	}
+	if (r == 0 && d.verdict == NSI_CONTAINER &&
+		(r = nsi_policy_unshared(policy, rule, user, &d, err)) < 0 && err && !err->reason[0])
+		nsi_error_reason(err, "policy");
 	if (r == 0)
 		*ret_decision = d;
 	return r;

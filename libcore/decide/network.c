@@ -78,6 +78,10 @@ int nsi_network_decide(struct nsi_spec *spec, const struct nsi_network_policy *p
 	struct nsi_network *net = &spec->network;
 	int r = login ? refuse(spec, policy, err) : 0;
 
+	if (r == 0 && net->type == NSI_NET_PASTA)
+		r = nsi_failf(err, EINVAL, "planning", "the network",
+			"root has bridges: see \"networks\" in nsinit.conf(5)",
+			"the \"type\" \"pasta\" is for containers that an ordinary user starts");
 	for (int n = 0; r == 0 && n < net->n_interfaces; n++) {
 		struct nsi_interface *i = &net->interfaces[n];
 		const struct nsi_bridge *b = find(policy, i->bridge);

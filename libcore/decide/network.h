@@ -5,7 +5,8 @@
 #include "../parse/spec.h"
 
 /*
- * Refuse what a login may not have (`login`; root's own `nsinit exec` may have anything), and fill in what
+ * For containers that root starts. Refuse what a login may not have (`login`; root's own `nsinit exec` may
+ * have any but what is for ordinary users), and fill in what
  * the policy knows of the bridges: their settings, gateways for leased addresses, name servers (unless
  * `own_dns`: they come from elsewhere).
  */

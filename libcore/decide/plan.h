@@ -149,7 +149,7 @@ int nsi_idmap_make(uint32_t range, const uint32_t *same, int n, struct nsi_idmap
 
 /*
  * Turn a plan into one that an ordinary user can carry out: always a user namespace, `ids` as its maps (uid
- * and gid 0 first), no network beyond loopback.
+ * and gid 0 first), no bridge.
  */
 int nsi_plan_rootless(struct nsi_plan *plan, const struct nsi_ids *ids, struct nsi_error *err);
 

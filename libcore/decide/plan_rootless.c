@@ -40,8 +40,9 @@ void nsi_rootless_ids(
 
 int nsi_plan_rootless(struct nsi_plan *plan, const struct nsi_ids *ids, struct nsi_error *err)
 {
-	if (plan->network.present) {
-		nsi_failf(err, EPERM, "planning", "\"network\"", "remove it, or run nsinit as root",
+	if (plan->network.n_interfaces) {
+		nsi_failf(err, EPERM, "planning", "\"network\"",
+			"use the \"type\" \"pasta\" or \"loopback\", or run nsinit as root",
 			"without root there is no bridge to connect to");
 		return nsi_error_reason(err, "spec");
 	}

@@ -64,6 +64,7 @@ enum nsi_network_type {
 	NSI_NET_LOOPBACK, /* nothing else */
 	NSI_NET_NONE,     /* not even that is up */
 	NSI_NET_HOST,     /* no network namespace */
+	NSI_NET_PASTA,    /* the name of interfaces[0], which pasta(1) makes; for ordinary users */
 };
 
 struct nsi_network {

@@ -2,9 +2,12 @@
 #include "../base/str.h"
 #include "mounts.h"
 #include "policy_read.h"
+#include "resources.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { CHANGES_LEAST = 1024 * 1024 };
 
 /* The path, as text: what it expands to is checked when it is opened. */
 static int check_path(struct reader *r, const config_setting_t *s, const char *path)
@@ -56,6 +59,34 @@ static int read_ephemeral(struct reader *r, const config_setting_t *s, struct ns
 	return 0;
 }
 
+static int read_size(struct reader *r, const config_setting_t *s, struct nsi_decision *options)
+{
+	const config_setting_t *size = config_setting_get_member(s, "size");
+	const char *text = size ? config_setting_get_string(size) : NULL;
+
+	if (size && (!text || !nsi_parse_size(text, &options->size) || options->size < CHANGES_LEAST))
+		return nsi_policy_fault(r, size, "for example \"2G\"",
+			"\"size\" must be a size in bytes, K, M, G or T, at least 1M");
+	return 0;
+}
+
+/* Whose changes they are, and that nobody inside can take them out of it again. */
+static int check_size(struct reader *r, const config_setting_t *s, const struct nsi_rule *rule)
+{
+	const config_setting_t *size = config_setting_get_member(s, "size");
+
+	if (size && !rule->image)
+		return nsi_policy_fault(
+			r, size, NULL, "\"size\" needs an \"image\": it limits the changes to it");
+	if (size && rule->options.ephemeral)
+		return nsi_policy_fault(
+			r, size, "use \"ephemeral_size\"", "\"size\" is for changes that are kept on disk");
+	if (size && rule->options.userns == NSI_USERNS_OFF)
+		return nsi_policy_fault(r, size, NULL,
+			"\"size\" needs a user namespace: without one root inside can lift it");
+	return 0;
+}
+
 /* What one setting cannot tell about itself. */
 static int check_root(struct reader *r, const config_setting_t *s, const struct nsi_rule *rule)
 {
@@ -64,9 +95,10 @@ static int check_root(struct reader *r, const config_setting_t *s, const struct 
 	if (!rule->rootfs && !rule->image) {
 		const config_setting_t *config = config_setting_get_member(s, "config");
 
-		return config || d->ephemeral ? nsi_policy_fault(r, config ? config : s, NULL,
-							"\"config\" and \"ephemeral\" are for containers")
-					      : 0;
+		return config || d->ephemeral || d->size
+			       ? nsi_policy_fault(r, config ? config : s, NULL,
+					 "\"config\", \"ephemeral\" and \"size\" are for containers")
+			       : 0;
 	}
 	if (d->ephemeral && !rule->image)
 		return nsi_policy_fault(r, s, NULL, "\"ephemeral\" needs an \"image\"");
@@ -84,9 +116,10 @@ static int check_root(struct reader *r, const config_setting_t *s, const struct 
 int nsi_policy_root(struct reader *r, const config_setting_t *s, struct nsi_rule *rule)
 {
 	if (read_path(r, s, "rootfs", &rule->rootfs) < 0 || read_path(r, s, "image", &rule->image) < 0 ||
-		read_path(r, s, "config", &rule->config) < 0 || read_ephemeral(r, s, &rule->options) < 0)
+		read_path(r, s, "config", &rule->config) < 0 || read_ephemeral(r, s, &rule->options) < 0 ||
+		read_size(r, s, &rule->options) < 0 || check_root(r, s, rule) < 0)
 		return -EINVAL;
-	return check_root(r, s, rule);
+	return check_size(r, s, rule);
 }
 
 static int add_limit(

@@ -26,7 +26,7 @@ int nsi_policy_network_limits(
 	struct reader *r, const config_setting_t *limits, struct nsi_network_policy *network);
 
 /* Where the root directory of a rule comes from. */
-#define NSI_ROOT_NAMES "rootfs", "image", "config", "ephemeral", "ephemeral_size"
+#define NSI_ROOT_NAMES "rootfs", "image", "config", "ephemeral", "ephemeral_size", "size"
 int nsi_policy_root(struct reader *r, const config_setting_t *s, struct nsi_rule *rule);
 
 /* What "limits" of a rule says of mounts. */

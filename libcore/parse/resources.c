@@ -108,7 +108,7 @@ void nsi_limit_value(const struct nsi_resources *res, enum nsi_limit limit, char
 		snprintf(buf, size, "%" PRIu64, value);
 }
 
-static void size_text(uint64_t bytes, char *buf, size_t size)
+const char *nsi_size_text(uint64_t bytes, char *buf, size_t size)
 {
 	static const char *const units[] = {"", "K", "M", "G", "T"};
 	int unit = 0;
@@ -118,6 +118,7 @@ static void size_text(uint64_t bytes, char *buf, size_t size)
 		unit++;
 	}
 	snprintf(buf, size, "%" PRIu64 "%s", bytes, units[unit]);
+	return buf;
 }
 
 const char *nsi_limit_text(const struct nsi_resources *res, enum nsi_limit limit, char *buf, size_t size)
@@ -125,7 +126,7 @@ const char *nsi_limit_text(const struct nsi_resources *res, enum nsi_limit limit
 	uint64_t value = res->value[limit];
 
 	if (limit == NSI_MEMORY_MAX || limit == NSI_MEMORY_HIGH || limit == NSI_MEMORY_SWAP)
-		size_text(value, buf, size);
+		nsi_size_text(value, buf, size);
 	else if (limit == NSI_CPU_MAX && res->cpu_period && value * 100 % res->cpu_period == 0 &&
 		 value * 100 / res->cpu_period <= MAX_PERCENT)
 		snprintf(buf, size, "%" PRIu64 "%%", value * 100 / res->cpu_period);

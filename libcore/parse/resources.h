@@ -21,6 +21,8 @@ void nsi_limit_put(struct nsi_resources *res, enum nsi_limit limit, uint64_t val
 
 /* "512M": bytes, with K, M, G or T for powers of 1024. */
 bool nsi_parse_size(const char *text, uint64_t *ret_bytes);
+/* The other way round, in `buf`. */
+const char *nsi_size_text(uint64_t bytes, char *buf, size_t size);
 
 /* "50%" of one CPU, or "QUOTA/PERIOD" in microseconds. */
 bool nsi_parse_cpu(const char *text, struct nsi_resources *ret);

@@ -15,7 +15,7 @@ static struct nsi_interface *current(struct nsi_reader *r)
 
 static int read_type(struct nsi_reader *r, const char *key, json_object *value)
 {
-	static const char *const types[] = {"veth", "loopback", "none", "host", NULL};
+	static const char *const types[] = {"veth", "loopback", "none", "host", "pasta", NULL};
 	const char *text = json_object_get_string(value);
 
 	for (int i = 0; types[i]; i++) {
@@ -300,7 +300,8 @@ static int check_plain(struct nsi_reader *r, const struct nsi_network *net)
 	if (i->bridge[0] || i->n_addresses || i->lease || i->n_gateways || i->n_routes || i->has_mac ||
 		i->mtu)
 		return nsi_complain(r, "network", net->listed ? 0 : -1, NULL,
-			"this \"type\" takes no other key but \"nameservers\"");
+			"this \"type\" takes no other key but \"nameservers\"%s",
+			net->type == NSI_NET_PASTA ? " and \"name\"" : "");
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "child.h"
+#include "pasta.h"
 
 #include <poll.h>
 #include <sys/wait.h>
@@ -92,4 +93,5 @@ void nsi_process_discard(struct nsi_process *p)
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)
 			close(nsi_take_fd(fds[i]));
+	nsi_pasta_end(&p->pasta);
 }

@@ -15,13 +15,20 @@ struct nsi_exec {
 	int cgroup;      /* > 0: directory of the cgroup to start in */
 };
 
+/* A program of ours beside the container; all zero: none. */
+struct nsi_pasta {
+	pid_t pid;
+	int pidfd;
+};
+
 /* A process of a container, seen from its parent. Descriptors are -1 where there is none. */
 struct nsi_process {
 	pid_t pid;
 	int pidfd;
-	int sync;   /* to the process, until it has executed */
-	int pty;    /* master of its terminal */
-	int devpts; /* pid 1 only: the container's devpts */
+	int sync;               /* to the process, until it has executed */
+	int pty;                /* master of its terminal */
+	int devpts;             /* pid 1 only: the container's devpts */
+	struct nsi_pasta pasta; /* pid 1 only: that its network hangs on */
 };
 
 /* Records on the sync socket. Go is a word of its own: end of file means that the other side has failed. */

@@ -55,7 +55,7 @@ static int try_map(pid_t holder, int dirfd, const char *shown, struct nsi_error 
 {
 	struct nsi_ids ids = {
 		.n_uids = 1, .n_gids = 1, .uids = {{0, 65536, 65536}}, .gids = {{0, 65536, 65536}}};
-	struct nsi_clone how = {.single = true};
+	struct nsi_clone how = {.single = true, .instead = NSI_WITHOUT_MAPPING};
 	cleanup_fd int tree = -1;
 	char path[40];
 	int r = nsi_write_idmaps(holder, &ids, err);

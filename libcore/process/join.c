@@ -27,8 +27,11 @@ _Noreturn static void middle(
 {
 	int slave = -1, out[2] = {-1, -1};
 	struct nsi_error err = {0};
-	int r = nsi_hide_process(&err);
+	/* Without privilege by itself; nsinit-shell's has been given it by the supervisor. */
+	int r = geteuid() == 0 ? 0 : nsi_set_oom_score(-1, &confine->limits, &err);
 
+	if (r == 0)
+		r = nsi_hide_process(&err);
 	if (r == 0)
 		r = nsi_enter(pidfd, confine->namespaces, &err);
 	umask(exec->umask);
@@ -106,7 +109,6 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 		if (r == 0)
 			r = nsi_process_ready(&p, err);
 	}
-	/* Without privilege: nsinit-shell, which the supervisor has given it. */
 	if (r == 0 && geteuid() == 0)
 		r = nsi_set_oom_score(p.pidfd, &confine->limits, err);
 	if (r < 0) {

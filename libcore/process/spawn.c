@@ -11,6 +11,7 @@
 #include "../base/io.h"
 #include "child.h"
 #include "idmap.h"
+#include "pasta.h"
 #include "trees.h"
 
 #include <stdio.h>
@@ -57,6 +58,9 @@ _Noreturn static void child(const struct nsi_plan *plan, const struct nsi_exec *
 	struct nsi_error err = {0};
 	int r = nsi_trees_receive(plan, sync, &root, trees, &err);
 
+	/* A parent without privilege could not reach ours once we are hidden. */
+	if (r == 0 && plan->rootless)
+		r = nsi_set_oom_score(-1, &plan->confine.limits, &err);
 	/* Not before: an unprivileged parent must be able to write our id maps. */
 	if (r == 0)
 		r = nsi_hide_process(&err);
@@ -119,6 +123,10 @@ static int prepare(const struct nsi_plan *plan, int rootfd, int image, const cha
 		r = nsi_map_rootless(p->pid, &plan->confine.ids, err);
 	else if (plan->confine.namespaces & CLONE_NEWUSER)
 		r = nsi_write_idmaps(p->pid, &plan->confine.ids, err);
+	/* As long as the child can be looked at: without privilege pasta could not open its namespaces later.
+	 */
+	if (r == 0 && plan->network.type == NSI_NET_PASTA)
+		r = nsi_pasta_start(&plan->network, p->pid, &p->pasta, err);
 	if (r == 0)
 		r = give_network(plan, p->pid, veth, err);
 	if (r == 0)
@@ -129,7 +137,7 @@ static int prepare(const struct nsi_plan *plan, int rootfd, int image, const cha
 		return r;
 	p->devpts = fds[0];
 	p->pty = fds[1];
-	return nsi_set_oom_score(p->pidfd, &plan->confine.limits, err);
+	return plan->rootless ? 0 : nsi_set_oom_score(p->pidfd, &plan->confine.limits, err);
 }
 
 /*

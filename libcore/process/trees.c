@@ -17,6 +17,8 @@
 
 /* ------------------------------------------------------------------ sources */
 
+static const char without_idmap[] = "leave \"idmap\" out";
+
 /*
  * Whoever may write somewhere on the way could put a link to anything there. *ret_fd stays -1 where an
  * optional one does not exist.
@@ -51,6 +53,7 @@ static int check_mapped(const char *path, struct nsi_error *err)
 static int give_bind(const struct nsi_mount *m, int userns, int *ret_tree, struct nsi_error *err)
 {
 	struct nsi_clone how = {.userns = m->idmap ? userns : -1,
+		.instead = without_idmap,
 		.attributes = m->attributes,
 		.single = !m->recursive,
 		.slave = m->slave};
@@ -131,7 +134,7 @@ static void close_layers(struct nsi_layers *layers)
 
 static int add_layer(struct nsi_layers *layers, const char *path, int userns, struct nsi_error *err)
 {
-	const struct nsi_clone how = {.userns = userns, .single = true};
+	const struct nsi_clone how = {.userns = userns, .single = true, .instead = without_idmap};
 	cleanup_fd int source = -1;
 	int r = open_source(path, false, &source, err);
 
@@ -146,7 +149,7 @@ static int add_layer(struct nsi_layers *layers, const char *path, int userns, st
 static int add_changes(
 	struct nsi_layers *layers, const struct nsi_mount *m, int userns, struct nsi_error *err)
 {
-	const struct nsi_clone how = {.userns = userns, .single = true};
+	const struct nsi_clone how = {.userns = userns, .single = true, .instead = without_idmap};
 	cleanup_fd int dir = -1;
 	char path[sizeof(m->upper)];
 	int r = userns >= 0 ? check_mapped(m->upper, err) : 0;
@@ -199,7 +202,11 @@ static int give_overlay(const struct nsi_ids *ids, const struct nsi_mount *m, in
 static int give_image(
 	const struct nsi_plan *plan, int userns, int rootfd, int image, int *ret_root, struct nsi_error *err)
 {
-	const struct nsi_clone how = {.userns = userns, .single = true};
+	const struct nsi_clone how = {.userns = userns,
+		.single = true,
+		.instead = "copy the image to a directory of each user's own, chown that to a subordinate "
+			   "range and say "
+			   "ownership = \"shifted\"; or userns = \"off\""};
 	const struct nsi_ids *ids = &plan->confine.ids;
 	char shown[PATH_MAX];
 	struct nsi_layers layers = {.changes = -1,
@@ -227,7 +234,9 @@ static int give_image(
 static int give_root(
 	const struct nsi_plan *plan, int userns, int rootfd, int image, int *ret_root, struct nsi_error *err)
 {
-	const struct nsi_clone how = {.userns = plan->own_ids ? -1 : userns, .attributes = MOUNT_ATTR_NODEV};
+	const struct nsi_clone how = {.userns = plan->own_ids ? -1 : userns,
+		.attributes = MOUNT_ATTR_NODEV,
+		.instead = plan->login.present ? NSI_WITHOUT_MAPPING : "leave NEWUSER out of \"namespaces\""};
 	char shown[PATH_MAX];
 
 	if (plan->image.present)

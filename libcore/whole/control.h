@@ -26,7 +26,7 @@ enum nsi_ask {
 struct nsi_request {
 	uint32_t magic;
 	enum nsi_ask ask;
-	uid_t uid; /* of the login */
+	uid_t uid; /* of the login; with NSI_ASK_EXEC of who asks, or of the login that it is to be */
 	struct nsi_origin origin;
 };
 

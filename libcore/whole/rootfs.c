@@ -170,8 +170,22 @@ static int make_changes_dir(int rootfd, const char *name, struct nsi_error *err)
 	return errno == EEXIST ? 0 : nsi_fail(err, errno, "making directory", name, NULL);
 }
 
+int nsi_image_open(const struct nsi_decision *decision, int *ret_image, struct nsi_error *err)
+{
+	cleanup_fd int image = -1;
+	char unused[NSI_ID_SIZE];
+	int r = nsi_open_trusted(decision->image, O_PATH | O_DIRECTORY, &image, NULL, err);
+
+	if (r == 0) /* not the host's own / */
+		r = nsi_container_id(image, unused, err);
+	if (r < 0)
+		return nsi_error_reason(err, "rootfs");
+	*ret_image = nsi_take_fd(&image);
+	return 0;
+}
+
 /* What the container has changed over what the image holds. */
-static int open_view(int image, int rootfd, const char *shown, int *ret_view, struct nsi_error *err)
+static int overlay_view(int image, int rootfd, const char *shown, int *ret_view, struct nsi_error *err)
 {
 	struct nsi_layers layers = {
 		.changes = -1, .attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV, .shown = shown};
@@ -191,22 +205,17 @@ static int open_view(int image, int rootfd, const char *shown, int *ret_view, st
 	return nsi_mount_overlay(&layers, ret_view, err);
 }
 
-int nsi_image_open(
-	const struct nsi_decision *decision, int rootfd, int *ret_image, int *ret_view, struct nsi_error *err)
+int nsi_image_view(
+	const struct nsi_decision *decision, int image, int rootfd, int *ret_view, struct nsi_error *err)
 {
-	cleanup_fd int image = -1, view = -1;
-	char unused[NSI_ID_SIZE];
-	int r = nsi_open_trusted(decision->image, O_PATH | O_DIRECTORY, &image, NULL, err);
+	int r = 0, view = -1;
 
-	if (r == 0) /* not the host's own / */
-		r = nsi_container_id(image, unused, err);
-	if (r == 0 && decision->ephemeral)
-		view = fcntl(image, F_DUPFD_CLOEXEC, 3);
-	else if (r == 0)
-		r = open_view(image, rootfd, decision->image, &view, err);
+	if (decision->ephemeral && (view = fcntl(image, F_DUPFD_CLOEXEC, 3)) < 0)
+		r = nsi_fail(err, errno, "opening", decision->image, NULL);
+	else if (!decision->ephemeral)
+		r = overlay_view(image, rootfd, decision->image, &view, err);
 	if (r < 0)
 		return nsi_error_reason(err, "rootfs");
-	*ret_image = nsi_take_fd(&image);
-	*ret_view = nsi_take_fd(&view);
+	*ret_view = view;
 	return 0;
 }

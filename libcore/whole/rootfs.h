@@ -10,12 +10,15 @@
  */
 int nsi_rootfs_open(const struct nsi_decision *decision, int *ret_fd, struct nsi_error *err);
 
+/* The image's directory, which is root's. */
+int nsi_image_open(const struct nsi_decision *decision, int *ret_image, struct nsi_error *err);
+
 /*
- * The image's directory, and a view of the files as the container will find them, to be read before it
- * exists. Makes the directories for the changes in `rootfd`.
+ * A view of the files as the container will find them, to be read before it exists. Makes the directories for
+ * the changes in `rootfd`.
  */
-int nsi_image_open(const struct nsi_decision *decision, int rootfd, int *ret_image, int *ret_view,
-	struct nsi_error *err);
+int nsi_image_view(
+	const struct nsi_decision *decision, int image, int rootfd, int *ret_view, struct nsi_error *err);
 
 /* Refuse a login user whose uid or gid lies in the ranges that nsi_claim_range() gives to containers. */
 int nsi_check_login_ids(const struct nsi_user *user, struct nsi_error *err);

@@ -149,7 +149,31 @@ class Spawning(Attack):
             return self.use(tool, '/', 'ls', MARK + '/..')
         self.fails(root_itself, Naive('--chroot'), Nsinit())
         self.holds('test_exec.Spawn.test_host_root_is_refused', 'test_exec.State.test_two_paths_are_one_container',
-                   'test_policy.Refusal.test_rootfs_is_a_symbolic_link', 'test_policy.Policy.test_user_in_another_s_container')
+                   'test_policy.Refusal.test_rootfs_is_a_symbolic_link', 'test_policy.Policy.test_user_in_another_s_container',
+                   'test_overlap.Policy.test_a_login_is_refused', 'test_overlap.Policy.test_of_a_pattern_and_another_rule')
+
+    def attack_31_nested_roots(self):
+        """Root of one container writes what another is made of, or reads what is written in it."""
+        def place(tool):
+            outer, inner = self.root(tool), f'{ROOTS}/attacked/opt/inner'
+            os.makedirs(os.path.dirname(inner))
+            run(['mv', self.root(tool, 'alice'), inner])
+            return outer, inner
+
+        def nest(tool):
+            outer, inner = place(tool)
+            self.live(tool, outer, 'echo planted >/opt/inner/planted')
+            return self.use(tool, inner, 'cat', '/planted')
+
+        def contain(tool):
+            outer, inner = place(tool)
+            self.live(tool, inner, 'echo secret >/secret')
+            return self.use(tool, outer, 'cat', '/opt/inner/secret')
+        for attack in (nest, contain):
+            self.fails(attack, Naive(), Nsinit(), Nsinit(MAPPED), Nsinit(strongest()))
+        self.holds('test_overlap.Start.test_one_that_lies_in_a_live_one', 'test_overlap.Start.test_one_that_holds_a_live_one',
+                   'test_overlap.Start.test_by_another_name_of_it', 'test_overlap.Start.test_an_image_in_which_a_live_root_directory_lies',
+                   'test_overlap.Start.test_a_root_directory_that_is_an_image_in_use_or_lies_in_one', 'test_overlap.Start.test_both_at_once')
 
     def attack_32_at_the_same_time(self):
         """Many first ones at once: each makes a container of its own, of one root directory."""

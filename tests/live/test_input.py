@@ -308,7 +308,7 @@ POLICIES = [
     (TOP + 'rules: ( { user = "a"; image = "/i"; ephemeral = true; ephemeral_size = "x"; } );', 'must be a size like'),
     (TOP + 'rules: ( { user = "a"; image = "/i"; rootfs = "/r"; ephemeral_size = "1m"; } );', 'needs "ephemeral = true"'),
     (TOP + 'rules: ( { user = "a"; image = "/i"; stay = "host"; } );', 'exactly one of'),
-    (TOP + 'rules: ( { user = "a"; stay = "host"; config = "/x"; } );', '"config" and "ephemeral" are for containers'),
+    (TOP + 'rules: ( { user = "a"; stay = "host"; config = "/x"; } );', '"config", "ephemeral" and "size" are for containers'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/r"; config = "x"; } );', '"config" must be an absolute path'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/r"; config = "/%n"; } );', '"%n" in "config" is unknown'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/r"; ownership = "shift"; } );', '"ownership" must be "host" or "shifted"'),

@@ -500,6 +500,27 @@ class Shifted(Case):
         self.rule('')
         self.refused('takes no id mapping.*ext4, xfs or btrfs; or chown the tree.*ownership = "shifted"; or userns = "off"')
 
+    def test_refusal_of_an_image_names_the_ways_out(self):
+        out = 'takes no id mapping.*ext4, xfs or btrfs; or copy the image .*ownership = "shifted"; or userns = "off"'
+        shutil.rmtree(f'{ROOTS}/users', ignore_errors=True)
+        os.makedirs(f'{ROOTS}/users', mode=0o700)
+        image = container('image')
+        for rule in (f'image = "/srv/odd/alice"; rootfs = "{ROOTS}/users/%u";', 'image = "/srv/odd/alice"; ephemeral = true;',
+                     f'image = "{image}"; rootfs = "/srv/odd/%u";'):
+            policy([f'{{ user = "alice"; {rule} }}'])
+            self.refused(out)
+        policy(['{ user = "alice"; image = "/srv/odd/alice"; ephemeral = true; userns = "off"; }'])
+        self.assertEqual(ssh('alice', 'hostname').stdout, 'inside\n')  # the last of them
+
+    def test_refusal_of_a_command_names_the_ways_out(self):
+        write('/srv/odd/alice/container.json', json.dumps(spec(namespaces=USERS)))
+        self.assertRegex(exec_in('/srv/odd/alice', 'true').stderr, 'takes no id mapping.*; or leave NEWUSER out of "namespaces"')
+        write('/srv/odd/alice/container.json', json.dumps(spec()))
+        self.assertEqual(exec_in('/srv/odd/alice', 'hostname').stdout, 'inside\n')
+        os.chmod(OPEN, 0o700)
+        root = container('alice', spec(bind(OPEN, readonly=True, idmap=True), namespaces=USERS))
+        self.assertRegex(exec_in(root, 'true').stderr, 'takes no id mapping.*; or leave "idmap" out')
+
     def test_a_tree_that_belongs_to_a_range(self):
         run(f'chown -Rh {self.FIRST}:{self.FIRST} /srv/odd/alice')
         done = ssh('alice', 'stat -c "%u:%g" / /etc /bin/busybox; head -n 1 /proc/self/uid_map; hostname; id -u')

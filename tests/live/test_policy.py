@@ -80,11 +80,13 @@ class Policy(Case):
             self.assertEqual(refused.returncode, 254)
 
     def test_user_in_another_s_container(self):
-        policy([f'{{ user = ["alice", "bob"]; rootfs = "{ROOTS}/alice"; }}'])
+        """By a policy that has changed while it lives: one that gives it to both refuses both."""
+        policy([f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; }}'])
         import subprocess
         first = subprocess.Popen(['ssh', *host.SSH_OPTIONS, '-p', str(PORT), 'alice@127.0.0.1', 'echo in; sleep 1000'],
                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.assertEqual(first.stdout.readline(), 'in\n')
+        policy([f'{{ user = "bob"; rootfs = "{ROOTS}/alice"; }}'])
         self.refused("another user's", user='bob')
         first.kill()
         first.communicate()

@@ -266,6 +266,176 @@ class Units(Case):
         self.assertEqual(state, 'failed\n')
 
 
+class Rootless(Case):
+    def test_limits_need_root(self):
+        box = '/home/carol/box'
+        run(f'rm -rf {box} && cp -a {container("carol", {**SPEC, "resources": LIMITS})} {box} && chown -R carol: {box}')
+        done = run(['setpriv', '--reuid', 'carol', '--regid', 'carol', '--init-groups', 'nsinit', 'exec', '-C', box, '--', 'echo', 'reached'],
+                   check=False, stdin=subprocess.DEVNULL, timeout=SLOW)
+        self.assertEqual((done.returncode, done.stdout), (125, ''))
+        print(f'# {done.stderr.strip()}', flush=True)
+        self.assertIn('Permission denied', done.stderr)
+
+
+class Size(unittest.TestCase):
+    """The size of changes to an image: project quotas, which take a file system that has them."""
+    PLACE = '/srv/quota'
+    LOOP = '/srv/quota.disk'
+
+    @classmethod
+    def setUpClass(cls):
+        run(f'truncate -s 200M {cls.LOOP} && {cls.make_file_system()} && mkdir -p {cls.PLACE} && '
+            f'mount -o loop,prjquota {cls.LOOP} {cls.PLACE}', timeout=SLOW)
+        cls.image = container('image')
+        run(f'cd {cls.image} && mkdir etc/d && ln -s passwd etc/link && echo base >etc/d/f && head -c 9437184 /dev/zero >big')
+        run('gcc -static -o /root/project -x c -', timeout=SLOW, input="""
+            #include <errno.h>
+            #include <fcntl.h>
+            #include <linux/fs.h>
+            #include <stdio.h>
+            #include <stdlib.h>
+            #include <string.h>
+            #include <sys/ioctl.h>
+            int main(int argc, char **argv)
+            {
+                struct fsxattr a;
+                int fd = open(argv[1], O_RDONLY);
+                if (ioctl(fd, FS_IOC_FSGETXATTR, &a) < 0)
+                    return printf("%s\\n", strerror(errno)), 1;
+                printf("%u\\n", a.fsx_projid);
+                if (argc == 2)
+                    return 0;
+                a.fsx_projid = (unsigned)atoi(argv[2]);
+                puts(ioctl(fd, FS_IOC_FSSETXATTR, &a) < 0 ? strerror(errno) : "moved");
+            }""")
+        run(f'cp /root/project {cls.image}/bin/project')
+
+    @classmethod
+    def make_file_system(cls):
+        return f'mkfs.ext4 -q -O quota,project {cls.LOOP}'
+
+    @classmethod
+    def tearDownClass(cls):
+        run(f'umount {cls.PLACE} && rm {cls.LOOP}')
+
+    def setUp(self):
+        self.addCleanup(until, host.nothing_left, 'the end of every container')
+        self.users = f'{self.PLACE}/users'
+        run(f'rm -rf {self.users} && mkdir -m 0700 {self.users}')
+        self.rule()
+        self.since = run(['date', '+%Y-%m-%d %H:%M:%S']).stdout.strip()
+
+    def rule(self, more='size = "8M";', users=None):
+        policy(['{ user = "root"; stay = "host"; }',
+                f'{{ user = "*"; image = "{self.image}"; rootfs = "{users or self.users}/%u"; {more} }}'])
+
+    def inside(self, command, user='alice', *options):
+        return nsinit('exec', '--for', user, *options, '--', 'sh', '-c', command, stdin=subprocess.DEVNULL, timeout=SLOW)
+
+    def write(self, megabytes, path='/tmp/file', user='alice'):
+        return self.inside(f'dd if=/dev/zero of={path} bs=1M count={megabytes} 2>&1; sync', user)
+
+    def refused(self, why):
+        done = self.inside('echo reached')
+        self.assertEqual((done.returncode, done.stdout), (125, ''))
+        self.assertIn(why, done.stderr)
+
+    def project(self, path):
+        return int(run(['/root/project', path]).stdout)
+
+    def test_what_is_more_than_it_does_not_fit(self):
+        done = ssh('alice', 'df -k / | tail -n 1; dd if=/dev/zero of=/tmp/file bs=1M count=20 2>&1; ls -l /tmp/file', timeout=SLOW)
+        self.assertRegex(done.stdout, r'^overlay +8192 ')
+        self.assertIn('Disk quota exceeded', done.stdout)
+        self.assertLess(int(re.search(r' (\d+) \S+ +\S+ \S+ /tmp/file', done.stdout)[1]), 8 << 20)
+        self.assertIn('Disk quota exceeded', self.write(20, '/root/file').stdout)  # nor root inside
+        self.assertNotIn('exceeded', self.write(5, user='bob').stdout)             # nobody else's
+        self.inside('rm /tmp/file /root/file')
+        self.assertNotIn('exceeded', self.write(5).stdout)
+
+    def test_files_are_counted_too(self):
+        done = self.inside('mkdir /tmp/d; cd /tmp/d; i=0; while [ $i -lt 1100 ]; do : >$i || break; i=$((i+1)); done; ls | wc -l')
+        self.assertIn('Disk quota exceeded', done.stderr)
+        self.assertLess(int(done.stdout), 1024)
+
+    def test_the_image_s_files_are_counted_when_they_are_changed(self):
+        self.assertEqual(self.inside('wc -c </big').stdout, f'{9 << 20}\n')
+        self.assertIn('Disk quota exceeded', self.inside('echo x >>/big').stderr)
+        self.assertEqual(self.inside('rm /big; ls /big 2>/dev/null; echo x >/big; cat /big').stdout, 'x\n')
+
+    def test_each_user_keeps_a_project(self):
+        for user in ('alice', 'bob'):
+            self.assertEqual(self.inside('echo x >/tmp/x', user).returncode, 0)
+        projects = [self.project(f'{self.users}/{user}/{name}')
+                    for user in ('alice', 'bob') for name in ('', 'upper', 'upper/tmp/x', 'work')]
+        self.assertEqual([len(set(projects[:4])), len(set(projects[4:])), len(set(projects))], [1, 1, 2])
+        self.assertGreaterEqual(min(projects), 0x70000000)
+        self.inside('true')
+        self.assertEqual(self.project(f'{self.users}/alice'), projects[0])
+
+    def test_another_size_holds_from_the_next_start(self):
+        self.assertIn('exceeded', self.write(12).stdout)
+        self.rule('size = "16M";')
+        self.assertNotIn('exceeded', self.write(12).stdout)
+        self.rule('size = "4M";')
+        self.assertIn('exceeded', self.write(1, '/tmp/more').stdout)
+        self.rule('')
+        self.assertNotIn('exceeded', self.write(40).stdout)
+        self.assertNotRegex(self.inside('df -k / | tail -n 1').stdout, r'^overlay +8192 ')
+
+    def test_nobody_inside_lifts_it(self):
+        self.assertEqual(self.inside('true').returncode, 0)
+        own = self.project(f'{self.users}/alice/upper')
+        for user in ('root', 'alice'):
+            done = self.inside('echo x >/tmp/$$; project /tmp/$$ 0; project /tmp/$$; mkdir /tmp/d$$; project /tmp/d$$ 7', 'alice', '-u', user)
+            self.assertEqual(done.stdout.split('\n')[:3], [str(own), 'Invalid argument', str(own)], done.stderr)
+            self.assertNotIn('moved', done.stdout)
+        write(f'{self.users}/alice/upper/tmp/outside', 'x')
+        self.assertIn('moved', run(['/root/project', f'{self.users}/alice/upper/tmp/outside', '0']).stdout)  # as root outside can
+
+    def test_replacing_and_removing_works_as_ever(self):
+        done = self.inside('cd /etc; rm -r d; mkdir d; echo new >d/f; mv d e; ln -sf group link; rm passwd; echo x >passwd; mv passwd q; '
+                           'ln q q2; cat e/f q q2; readlink link')
+        self.assertEqual((done.stdout, done.stderr), ('new\nx\nx\ngroup\n', ''))
+
+    def test_changes_that_are_there_already(self):
+        self.rule('')
+        self.assertEqual(self.inside('echo kept >/etc/kept; ln -s kept /etc/link; rm /etc/group').returncode, 0)
+        self.rule()
+        self.refused('"upper" is there already, and not counted')
+        run(f'mv {self.users}/alice {self.users}/alice.old')
+        self.assertEqual(self.inside('true').returncode, 0)
+        until(host.nothing_left, 'its end')
+        run(f'cp -a {self.users}/alice.old/upper {self.users}/alice/')
+        done = self.inside('cat /etc/link; ls /etc/group; echo more >>/etc/kept; ln -sf other /etc/link; readlink /etc/link')
+        self.assertEqual((done.stdout, 'No such file' in done.stderr), ('kept\nother\n', True), done.stderr)
+        self.assertIn('exceeded', self.write(20).stdout)
+
+    def test_a_project_of_the_administrator_s_is_not_taken(self):
+        run(['/root/project', self.users, '42'])
+        run(['chattr', '+P', self.users])
+        self.assertIn('exceeded', self.write(20).stdout)
+        self.assertGreaterEqual(self.project(f'{self.users}/alice'), 0x70000000)
+
+    def test_a_file_system_without(self):
+        os.makedirs(f'{ROOTS}/users', mode=0o700, exist_ok=True)
+        self.rule(users=f'{ROOTS}/users')
+        self.refused(f'limiting the size of {ROOTS}/users/alice: its file system holds no project to a limit')
+        self.refused('tune2fs -O quota,project')
+        shown = nsinit('check', '/etc/nsinit/nsinit.conf').stdout
+        self.assertNotIn('no-project-quota', shown)  # its path has a pattern, and so has the user
+        self.rule('size = "8M"; resources = "best-effort";', f'{ROOTS}/users')
+        self.assertEqual(self.inside('echo in').stdout, 'in\n')
+        until(lambda: 'reason=quota size not limited: /srv/nsinit/users/alice' in journal('--since', self.since), 'the note in the journal')
+
+    def test_not_switched_on(self):
+        run(f'umount {self.PLACE} && mount -o loop {self.LOOP} {self.PLACE}')
+        try:
+            self.refused('its file system holds no project to a limit')
+        finally:
+            run(f'umount {self.PLACE} && mount -o loop,prjquota {self.LOOP} {self.PLACE}')
+
+
 class Result(unittest.TextTestResult):
     def __init__(self, *args):
         super().__init__(*args)
@@ -279,7 +449,7 @@ class Result(unittest.TextTestResult):
 def main():
     set_up()
     suite = unittest.TestSuite()
-    for case in (Host, Limits, Units):
+    for case in (Host, Limits, Units, Rootless, Size):
         suite.addTests(t for t in unittest.defaultTestLoader.loadTestsFromTestCase(case)
                        if not sys.argv[1:] or any(name in t.id() for name in sys.argv[1:]))
     result = unittest.TextTestRunner(resultclass=Result, verbosity=2, stream=sys.stdout).run(suite)
