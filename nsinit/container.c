@@ -38,29 +38,40 @@ void image_read(int rootfd, const char *path, char **ret)
 	}
 }
 
-/* Outside, where the policy says so; else the root directory's own, which with an image is the image's. */
-static int load_spec(
-	const struct container *c, const char *config, struct nsi_spec **ret, struct nsi_error *err)
+/*
+ * Outside, where the policy says so; else the root directory's own, which with an image is the image's. That
+ * of `nsinit exec` may lie anywhere, and no policy limits what it asks for: where root runs it, it must be
+ * root's.
+ */
+static int open_spec(
+	int dirfd, const struct nsi_decision *decision, const char *shown, int *ret_fd, struct nsi_error *err)
+{
+	if (decision && decision->config[0])
+		return nsi_open_trusted(decision->config, O_RDONLY, ret_fd, NULL, err);
+	int r = nsi_open_in_root(dirfd, "container.json", shown, ret_fd, err);
+	if (r == -ENOENT && faccessat(dirfd, "upper", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return nsi_fail(err, ENOENT, "opening", shown,
+			"if it takes a user's changes to an image: nsinit exec --for USER");
+	if (r == 0 && !decision && geteuid() == 0)
+		r = nsi_check_trusted(*ret_fd, shown, err);
+	return r;
+}
+
+static int load_spec(const struct container *c, const struct nsi_decision *decision, struct nsi_spec **ret,
+	struct nsi_error *err)
 {
 	int dirfd = c->image >= 0 ? c->image : c->rootfd;
 	char dir[PATH_MAX - 32], shown[PATH_MAX];
 	cleanup_free char *text = NULL;
 	cleanup_fd int fd = -1;
 	size_t len = 0;
-	int r;
 
 	snprintf(shown, sizeof(shown), "%s/container.json", nsi_fd_path(dirfd, dir, sizeof(dir)));
-	if (config[0]) {
-		snprintf(shown, sizeof(shown), "%s", config);
-		r = nsi_open_trusted(config, O_RDONLY, &fd, NULL, err);
-		if (r == 0)
-			r = nsi_read_fd(fd, shown, NSI_SPEC_MAX_BYTES, &text, &len, err);
-	} else {
-		r = nsi_read_in_root(dirfd, "container.json", shown, NSI_SPEC_MAX_BYTES, &text, &len, err);
-		if (r == -ENOENT && faccessat(dirfd, "upper", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-			r = nsi_fail(err, ENOENT, "opening", shown,
-				"if it takes a user's changes to an image: nsinit exec --for USER");
-	}
+	if (decision && decision->config[0])
+		snprintf(shown, sizeof(shown), "%s", decision->config);
+	int r = open_spec(dirfd, decision, shown, &fd, err);
+	if (r == 0)
+		r = nsi_read_fd(fd, shown, NSI_SPEC_MAX_BYTES, &text, &len, err);
 	if (r < 0 || !text)
 		return nsi_error_reason(err, "spec");
 	return nsi_spec_parse(shown, text, len, ret, err);
@@ -139,7 +150,7 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 	if (r == 0 && c->image >= 0)
 		r = nsi_image_view(decision, c->image, rootfd, &view, err);
 	if (r == 0)
-		r = load_spec(c, decision ? decision->config : "", &spec, err);
+		r = load_spec(c, decision, &spec, err);
 	if (r == 0)
 		r = network_prepare(c->id, spec, login, &c->leases, err);
 	if (r == 0)

@@ -29,6 +29,13 @@ static int check_trusted(int fd, const char *path, struct stat *ret_st, struct n
 	return 0;
 }
 
+int nsi_check_trusted(int fd, const char *shown, struct nsi_error *err)
+{
+	struct stat st;
+
+	return check_trusted(fd, shown, &st, err);
+}
+
 /* Before it is opened to be read: with a device that alone can do something, start a watchdog for one. */
 static int check_regular(const struct stat *st, const char *shown, struct nsi_error *err)
 {

@@ -16,6 +16,10 @@
  */
 int nsi_open_trusted(const char *path, int flags, int *ret_fd, bool *ret_private, struct nsi_error *err);
 
+/* Whether the open file alone belongs to root and is writable by nobody else, wherever it lies: 0 or -EPERM.
+ */
+int nsi_check_trusted(int fd, const char *shown, struct nsi_error *err);
+
 /*
  * Read a regular file of at most `max` bytes. *ret_text is NUL-terminated and the caller's to free; its
  * length is in *ret_len. -EFBIG when it is larger, -EINVAL when it is no regular file.

@@ -1,5 +1,6 @@
 """nsinit exec: what seed and manual say of it, on live containers."""
 import fcntl
+import json
 import os
 import re
 import signal
@@ -357,6 +358,23 @@ class Join(Exec):
         self.assertEqual(joined.wait(5), 128 + 15)
         front.send_signal(signal.SIGTERM)
         self.assertEqual(front.wait(5), 9)
+
+
+class Trust(Exec):
+    """A directory of another user's, in which root is asked to have a look: its container.json says what root does."""
+
+    def test_container_json_of_another_user(self):
+        spec = dict(SPEC, mounts=[{'type': 'bind', 'source': '/etc', 'target': '/of-the-host', 'writable': True}])
+        write(f'{ROOT}/container.json', json.dumps(spec))
+        look = ['cat', '/of-the-host/hostname']
+        self.assertEqual(exec_in(ROOT, *look).returncode, 0)  # the control: root's own does as it says
+        for owner, mode, cause in ((1001, 0o644, 'it belongs to uid 1001 and not to root; chown it to root'),
+                                   (0, 0o664, 'its mode 0664 lets others than root write'), (0, 0o646, 'its mode 0646')):
+            os.chown(f'{ROOT}/container.json', owner, 0)
+            os.chmod(f'{ROOT}/container.json', mode)
+            done = exec_in(ROOT, *look)
+            self.assertEqual((done.returncode, done.stdout), (125, ''))
+            self.assertIn(f'{ROOT}/container.json: {cause}', done.stderr)
 
 
 class State(Exec):
