@@ -93,6 +93,11 @@ $(BUILD)/bin/nsinit-shell: $(SHELL_OBJ) $(BUILD)/libcore.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $^ $(shell $(PKG_CONFIG) --libs libcap) -o $@
 
+# For tools that want to read the code as it is compiled; quoted for a shell.
+flags:
+	$(info $(ALL_CFLAGS))
+	@:
+
 install: all
 	install -D -m 0755 $(BUILD)/bin/nsinit $(DESTDIR)$(BINDIR)/nsinit
 	install -D -m 0755 $(BUILD)/bin/nsinit-init $(DESTDIR)$(LIBEXECDIR)/nsinit-init
@@ -125,4 +130,4 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD)/obj $(BUILD)/fuzz/obj -type f -name '*.d' 2>/dev/null)
-.PHONY: all install format clean
+.PHONY: all flags install format clean

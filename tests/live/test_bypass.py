@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 import host
-from host import ROOTS, SSH_OPTIONS, container, policy, run, ssh, until, wait_nothing_left, write
+from host import ROOTS, SSH_OPTIONS, container, policy, run, until, wait_nothing_left, write
 
 ROOT = f'{ROOTS}/alice'
 HOME = '/home/alice'

@@ -1,14 +1,11 @@
 """What container.json says of processes holds in every way in: spawn, join, ssh, su and nsinit-shell."""
 import os
 import re
-import signal
 import subprocess
-import unittest
 
 import confined
-from confined import LOGIN, ROOT, SHELL, WAYS
-from host import (PORT, ROOTS, SPEC, SSH_OPTIONS, container, exec_in, nsinit, policy, run, ssh, wait_nothing_left,
-                  wait_nspid, write)
+from confined import ROOT, SHELL
+from host import SPEC, exec_in, nsinit, run, ssh
 
 BASE = ['CHOWN', 'DAC_OVERRIDE', 'FSETID', 'FOWNER', 'MKNOD', 'NET_RAW', 'SETGID', 'SETUID', 'SETFCAP', 'SETPCAP',
         'NET_BIND_SERVICE', 'SYS_CHROOT', 'KILL', 'AUDIT_WRITE']

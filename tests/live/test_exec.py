@@ -2,15 +2,14 @@
 import fcntl
 import json
 import os
-import re
 import signal
 import subprocess
 import time
 import unittest
 
 import host
-from host import (ROOTS, RUN_DIR, SOURCE, SPEC, Terminal, container, exec_in, nothing_left, nsinit, policy, run, ssh,
-                  supervisors, until, wait_nothing_left, wait_nspid, write)
+from host import (ROOTS, SOURCE, SPEC, Terminal, container, exec_in, nsinit, policy, run, ssh, until, wait_nothing_left,
+                  wait_nspid, write)
 
 ROOT = f'{ROOTS}/exec'
 BASE = 0xa80425fb  # the 14 capabilities of a container that drops none

@@ -4,7 +4,7 @@ import os
 import stat
 import unittest
 
-from host import ROOTS, container, exec_in, nothing_left, nsinit, run, write
+from host import container, exec_in, nothing_left, nsinit, run, write
 
 def mounts(text):
     return '{"namespaces": ["NEWNS"],\n"mounts": [' + text + ']}'

@@ -533,7 +533,7 @@ class Shifted(Case):
         shutil.copytree('/srv/odd/alice', '/srv/odd/carol', symlinks=True)
         self.addCleanup(shutil.rmtree, '/srv/odd/carol')
         run(f'chown -Rh {self.FIRST}:{self.FIRST} /srv/odd/alice /srv/odd/carol')
-        policy([f'{{ user = "*"; rootfs = "/srv/odd/%u"; ownership = "shifted"; }}'])
+        policy(['{ user = "*"; rootfs = "/srv/odd/%u"; ownership = "shifted"; }'])
         session = subprocess.Popen(['ssh', *SSH_OPTIONS, '-p', str(PORT), 'carol@127.0.0.1', 'echo in; sleep 1000'],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.assertEqual(session.stdout.readline(), 'in\n')

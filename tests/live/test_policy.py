@@ -4,8 +4,7 @@ import re
 import unittest
 
 import host
-from host import (PORT, ROOTS, RUN_DIR, SPEC, container, exec_in, nsinit, policy, run, ssh, until,
-                  wait_nothing_left, write)
+from host import PORT, ROOTS, RUN_DIR, SPEC, container, nsinit, policy, run, ssh, until, wait_nothing_left, write
 
 ROOT = f'{ROOTS}/alice'
 RULES = ['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; }}',

@@ -4,11 +4,10 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 import unittest
 
 import host
-from host import SPEC, Terminal, container, policy, run, until
+from host import SPEC, Terminal, container, run, until
 
 HOME = '/home/bob'
 BOX = f'{HOME}/box'
@@ -96,9 +95,9 @@ class Rootless(Box):
         self.addCleanup(front.wait)
         self.addCleanup(front.kill)
         self.assertEqual(front.stdout.readline(), 'up\n')
-        done = self.exec('--', 'sh', '-c', f'for n in mnt pid ipc uts net user; do [ $(readlink /proc/1/ns/$n) = '
-                                           f'$(readlink /proc/self/ns/$n) ] && echo same; done; '
-                                           f'grep CapBnd /proc/self/status; id -u')
+        done = self.exec('--', 'sh', '-c', 'for n in mnt pid ipc uts net user; do [ $(readlink /proc/1/ns/$n) = '
+                                           '$(readlink /proc/self/ns/$n) ] && echo same; done; '
+                                           'grep CapBnd /proc/self/status; id -u')
         self.assertEqual(done.stdout, 'same\n' * 6 + 'CapBnd:\t00000000a80425fb\n0\n', done.stderr)
         # Another user cannot come in.
         other = run(['setpriv', '--reuid', 'dave', '--regid', 'dave', '--init-groups', 'nsinit', 'exec', '-C', BOX, '--', 'id'],

@@ -1,7 +1,6 @@
 """The other services: su, sudo, runuser, login, cron, at, systemd-user. Each with a plain shell and with nsinit-shell."""
 import glob
 import os
-import re
 import subprocess
 import time
 import unittest

@@ -1,14 +1,12 @@
 """nsinit-shell and nsinitd: logins that come without PAM, through a second and a third kind of server."""
 import os
-import re
 import signal
 import subprocess
 import time
 import unittest
 
 import host
-from host import (KEY, ROOTS, SSH_OPTIONS, Terminal, container, nothing_left, policy, run, until, wait_nothing_left,
-                  write)
+from host import ROOTS, SSH_OPTIONS, Terminal, container, policy, run, until, wait_nothing_left, write
 
 ROOT = f'{ROOTS}/alice'
 DROPBEAR, NOPAM = 2322, 2422

@@ -9,11 +9,11 @@ import time
 import unittest
 
 import host
-from host import (KEY, PASSWORD, PORT, ROOTS, SPEC, SSH_OPTIONS, Server, Terminal, ask, container, exec_in, nothing_left,
+from host import (KEY, PASSWORD, PORT, ROOTS, SSH_OPTIONS, Server, Terminal, ask, container, exec_in, nothing_left,
                   policy, run, ssh, until, wait_nothing_left, write)
 
 ROOT = f'{ROOTS}/alice'
-TARGET = f'alice@127.0.0.1'
+TARGET = 'alice@127.0.0.1'
 
 
 class Landing(unittest.TestCase):
