@@ -11,8 +11,8 @@ from host import ROOTS, container, policy, run, until, wait_nothing_left, write
 
 HARNESS = '/root/harness'
 LINE = 'pam_nsinit.so'
-# sshd's own order: the child becomes the user's groups before it joins, and the user after that.
-CHILD = 'fork groups setcred drop exec=hostname done'
+# sshd's own order: the child becomes the user's groups before it joins, and the user after that, and forks for each command.
+CHILD = 'fork groups setcred drop fork exec=hostname done done'
 LOGIN = f'start setcred open {CHILD} close delcred end'
 
 

@@ -22,7 +22,9 @@ def prepare():
 
 
 def command(then):
-    return f'echo x >>{RAN} 2>/dev/null; echo at:$(hostname); test -e {MARK} && echo at:HOST; {then}; exit {STATUS}'
+    # Without a process of its own for it, which could be killed alone.
+    return f'echo x >>{RAN} 2>/dev/null; read name </proc/sys/kernel/hostname; echo at:$name; test -e {MARK} && echo at:HOST; ' \
+        f'{then}; exit {STATUS}'
 
 
 def by_ssh(user, text):
@@ -35,8 +37,8 @@ def by_ssh_with_terminal(user, text):
 
 def by_pam(user, text):
     """What sshd does with PAM, without the rest of it."""
-    return [HARNESS, f'user={user}', *'start setcred open or-end fork groups setcred drop'.split(), f'exec={text}',
-            *'done close delcred end'.split()]
+    return [HARNESS, f'user={user}', *'start setcred open or-end fork groups setcred drop fork'.split(), f'exec={text}',
+            *'done done close delcred end'.split()]
 
 
 def by_su(user, text):
@@ -112,7 +114,7 @@ class Tally:
 
     def __str__(self):
         return '\n'.join(f'    {way:18} {outcome:18} {n:6}' for (way, outcome), n in sorted(self.counts.items())) + \
-            f'\n    the longest took {self.longest:.1f} s'
+            f'\n    {self.total()} logins, the longest took {self.longest:.1f} s'
 
     def check(self):
         assert not self.bad, self.bad

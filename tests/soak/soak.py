@@ -175,13 +175,13 @@ class Soak:
             t.join()
         killer.stop()
         print(f'{tally}\n    killed: ' + ', '.join(f'{n} {kind}' for kind, n in sorted(killer.counts.items())))
+        self.one_of_each()
+        self.nothing_left()
         tally.check()
         assert max(seen) > 2 and not broken, (seen, broken)
         missing = set(kills.kinds('')) - set(killer.counts)
         assert not missing, f'never killed: {missing}'
         assert tally.total('inside') and tally.total('refused') and tally.total('inside, cut short'), tally
-        self.one_of_each()
-        self.nothing_left()
 
     def places(self):
         raced, ended, lost_after = places.race(ROUNDS)
