@@ -135,10 +135,10 @@ static void judge_place(struct doctor *d, const char *service, const struct pam_
 			service, line->file, line->line);
 	} else if (at + 1 < stack->n && mode != NSI_SERVICE_DENY) {
 		other = &stack->lines[at + 1];
-		doctor_find(d, mode == NSI_SERVICE_JOIN ? DOCTOR_ERROR : DOCTOR_WARNING, "pam-session-order",
-			line->file, line->line, "move it behind all other session lines",
-			"%s of %s:%d comes after it%s", other->module, other->file, other->line,
-			mode == NSI_SERVICE_JOIN ? ", and would run inside the container, as its root"
+		doctor_find(d, DOCTOR_WARNING, "pam-session-order", line->file, line->line,
+			"move it behind all other session lines", "%s of %s:%d comes after it%s",
+			other->module, other->file, other->line,
+			mode == NSI_SERVICE_JOIN ? ", and acts inside the container, as its root"
 						 : ": when that fails the session was open already");
 	}
 }

@@ -146,10 +146,21 @@ class Pam(Case):
 
     def test_session_order(self):
         append('/etc/pam.d/su', 'session optional pam_mail.so\n')
-        self.ill('pam-session-order', object='/etc/pam.d/su', message='pam_mail.so')
+        self.ill('pam-session-order', object='/etc/pam.d/su', severity='warning', message='acts inside the container')
         restore('/etc/pam.d')
         write('/etc/pam.d/sshd', 'auth optional pam_nsinit.so\n' + SESSION + 'session optional pam_mail.so\n')
         self.ill('pam-session-order', object='/etc/pam.d/sshd', severity='warning')
+
+    def test_as_the_package_enables_it(self):
+        # In the common files, as pam-auth-update puts the lines there.
+        restore('/etc/pam.d')
+        append('/etc/pam.d/common-auth', 'auth optional pam_nsinit.so\n')
+        for name in ('common-session', 'common-session-noninteractive'):
+            append(f'/etc/pam.d/{name}', SESSION)
+        append('/etc/pam.d/runuser', SESSION)
+        shutil.copy('/usr/lib/pam.d/systemd-user', '/etc/pam.d/systemd-user')
+        self.healthy()
+        self.ill('pam-session-order', severity='warning')
 
     def test_session_control(self):
         for control in ('optional', 'sufficient', '[success=ok default=ignore]', '[default=ok]'):
