@@ -28,6 +28,7 @@
  */
 #include "../libcore/nsinit.h"
 #include "guard.h"
+#include "verdict.h"
 
 #include <errno.h>
 #include <security/pam_ext.h>
@@ -47,12 +48,6 @@
 #define DATA_VERDICT "nsinit_verdict" /* where open_session opened nothing: &stays or &refused */
 #define DATA_GUARD "nsinit_guard"
 
-struct arguments {
-	const char *policy;
-	const char *exempt; /* a group that is let in where the policy cannot be loaded; NULL: nobody is */
-	bool debug;
-};
-
 struct login {
 	pid_t owner; /* the process that opened the session */
 	bool split;  /* what this process forks is guarded for it */
@@ -60,12 +55,6 @@ struct login {
 	enum nsi_service_mode mode;
 	struct nsi_session *session;
 	char user[256];
-};
-
-struct verdict {
-	struct nsi_user user;
-	struct nsi_decision decision;
-	enum nsi_service_mode mode;
 };
 
 static char stays, refused;
@@ -77,24 +66,6 @@ static void unguard(const struct login *login)
 		guard_lift();
 	if (login->covers)
 		guard_leave_terminals();
-}
-
-static bool parse_arguments(pam_handle_t *pamh, int argc, const char **argv, struct arguments *args)
-{
-	*args = (struct arguments){.policy = NSINIT_POLICY};
-	for (int i = 0; i < argc; i++) {
-		if (strncmp(argv[i], "policy=", 7) == 0) {
-			args->policy = argv[i] + 7;
-		} else if (strncmp(argv[i], "exempt=", 7) == 0 && argv[i][7]) {
-			args->exempt = argv[i] + 7;
-		} else if (strcmp(argv[i], "debug") == 0) {
-			args->debug = true;
-		} else {
-			pam_syslog(pamh, LOG_ERR, "reason=argument unknown module argument \"%s\"", argv[i]);
-			return false;
-		}
-	}
-	return true;
 }
 
 static int fail(struct nsi_error *err, int code, const char *reason, const char *cause)
@@ -261,50 +232,6 @@ static int open_container(pam_handle_t *pamh, int flags, const struct verdict *v
 	return PAM_SUCCESS;
 }
 
-/* `nsinit disable`: whoever logs in is let onto the host, and the log has it. */
-static bool disabled(pam_handle_t *pamh, const char *name)
-{
-	unsigned seconds = nsi_disabled_seconds();
-
-	if (seconds > 0)
-		pam_syslog(pamh, LOG_WARNING,
-			"reason=disabled user=%s let onto the host: nsinit is disabled for another %u s",
-			name, seconds);
-	return seconds > 0;
-}
-
-/* With exempt=GROUP, a policy that cannot be loaded keeps neither root nor the group's members out. */
-static bool exempted(pam_handle_t *pamh, const char *group, const char *name, const struct nsi_error *why)
-{
-	struct nsi_error err = {0};
-	struct nsi_user user;
-	char text[2048];
-
-	if (!group || nsi_user_lookup(name, &user, &err) < 0 ||
-		(user.uid != 0 && nsi_user_in_group(&user, group, &err) != 1))
-		return false;
-	pam_syslog(pamh, LOG_ALERT, "reason=exempt user=%s let onto the host, there is no policy: %s", name,
-		nsi_error_text(why, text, sizeof(text)));
-	return true;
-}
-
-static int decide(const char *path, const char *name, const char *service, struct verdict *v,
-	bool *ret_loaded, struct nsi_error *err)
-{
-	struct nsi_policy *policy = NULL;
-	int r = nsi_policy_load(path, &policy, err);
-
-	*ret_loaded = r == 0;
-	if (r == 0)
-		r = nsi_user_lookup(name, &v->user, err);
-	if (r == 0)
-		r = nsi_policy_decide(policy, &v->user, &v->decision, err);
-	if (r == 0)
-		v->mode = nsi_policy_service(policy, service);
-	nsi_policy_free(policy);
-	return r;
-}
-
 static int deny(pam_handle_t *pamh, int flags, const struct verdict *v, const char *service)
 {
 	bool by_rule = v->decision.verdict == NSI_DENY;
@@ -354,14 +281,14 @@ static int open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 		return PAM_SESSION_ERR;
 	if (open_already(pamh, flags, name, &r))
 		return r;
-	if (disabled(pamh, name))
+	if (verdict_disabled(pamh, name))
 		return PAM_IGNORE;
-	if (!parse_arguments(pamh, argc, argv, &args))
+	if (!verdict_arguments(pamh, argc, argv, &args))
 		return PAM_SESSION_ERR;
 	if (pam_get_item(pamh, PAM_SERVICE, &service) != PAM_SUCCESS || !service)
 		return PAM_SESSION_ERR;
-	if (decide(args.policy, name, service, &v, &loaded, &err) < 0) {
-		if (!loaded && exempted(pamh, args.exempt, name, &err))
+	if (verdict_decide(args.policy, name, service, &v, &loaded, &err) < 0) {
+		if (!loaded && verdict_exempted(pamh, args.exempt, name, &err))
 			return PAM_IGNORE;
 		return refuse(pamh, flags, name, &err);
 	}
@@ -468,11 +395,12 @@ static bool belongs_on_the_host(pam_handle_t *pamh, int argc, const char **argv)
 		return true;
 	if (verdict)
 		return false;
-	if (disabled(pamh, name))
+	if (verdict_disabled(pamh, name))
 		return true;
 	pam_get_item(pamh, PAM_SERVICE, &service);
-	if (parse_arguments(pamh, argc, argv, &args) &&
-		decide(args.policy, name, service, &v, &loaded, &err) == 0 && v.decision.verdict == NSI_STAY)
+	if (verdict_arguments(pamh, argc, argv, &args) &&
+		verdict_decide(args.policy, name, service, &v, &loaded, &err) == 0 &&
+		v.decision.verdict == NSI_STAY)
 		return true;
 	pam_syslog(pamh, LOG_ERR,
 		"reason=setup user=%s refused: the line \"session required pam_nsinit.so\" is missing in the "

@@ -209,7 +209,7 @@ class Pam(Case):
         write('/etc/pam.d/one-that-ends', 'session sufficient pam_permit.so\n')
         self.healthy()
         self.assertEqual(run(['su', 'alice', '-c', 'hostname']).stdout, 'inside\n')
-        replace('/etc/pam.d/su', SESSION, f'session optional pam_nsinit.so\n')
+        replace('/etc/pam.d/su', SESSION, 'session optional pam_nsinit.so\n')
         self.ill('pam-session-control')
         os.rename(f'{ROOT}/container.json', f'{ROOT}/container.jso')
         self.assertEqual(run(['su', 'alice', '-c', 'hostname'], check=False).stdout, '')  # held back, but by the module alone

@@ -1,6 +1,7 @@
 """The other services: su, sudo, runuser, login, cron, at, systemd-user. Each with a plain shell and with nsinit-shell."""
 import glob
 import os
+import re
 import subprocess
 import time
 import unittest

@@ -118,7 +118,7 @@ class Tally:
 
     def check(self):
         assert not self.bad, self.bad
-        assert not os.path.exists(RAN), f'something ran on the host: ' + run(['stat', RAN]).stdout
+        assert not os.path.exists(RAN), 'something ran on the host: ' + run(['stat', RAN]).stdout
 
 
 def must(login):
