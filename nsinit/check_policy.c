@@ -163,7 +163,8 @@ static void judge_size(const struct nsi_decision *d, struct check_warnings *w)
 		check_warn(w, "no-project-quota",
 			"mount it with prjquota (ext4 needs its features quota and project), or leave "
 			"\"size\" out",
-			"%s: the file system holds no project to a limit (%s): %s", above, strerror(-r),
+			"%s: the file system holds no project to a limit (%s): %s", above,
+			strerrordesc_np(-r),
 			d->best_effort ? "\"size\" would be left out" : "its users would be refused");
 }
 

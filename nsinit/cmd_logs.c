@@ -179,7 +179,7 @@ static void print_kept(struct view *v)
 	if (v->json)
 		emit_open(&v->emit, NULL, '[');
 	for (size_t i = first; i < v->n; i++)
-		if (v->kept[i % v->lines])
+		if (v->kept && v->kept[i % v->lines])
 			print_line(v, v->kept[i % v->lines]);
 	if (v->json)
 		emit_close(&v->emit, ']');

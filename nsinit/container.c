@@ -145,7 +145,7 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 	/* An ordinary user's are nobody else's: whoever is root in one can change all of them anyway. */
 	if (r == 0 && geteuid() == 0)
 		r = nsi_claim_roots(rootfd, c->image, &c->roots, err);
-	if (r == 0 && c->image >= 0 && !decision->ephemeral)
+	if (r == 0 && c->image >= 0 && decision && !decision->ephemeral)
 		r = nsi_changes_limit(decision, rootfd, c->note, sizeof(c->note), err);
 	if (r == 0 && c->image >= 0)
 		r = nsi_image_view(decision, c->image, rootfd, &view, err);

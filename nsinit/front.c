@@ -290,13 +290,13 @@ static int run_for(const struct exec_options *o, struct entry *e, struct front *
 {
 	struct nsi_question q = {.ask = NSI_ASK_EXEC, .leader = -1};
 	cleanup_free struct nsi_login *who = calloc(1, sizeof(*who));
-	int r = who ? 0 : nsi_fail(err, ENOMEM, "looking for the container of", o->owner, NULL);
 
-	if (r == 0 && geteuid() != 0)
-		r = nsi_failf(err, EPERM, "looking for the container of", o->owner, "run it as root",
+	if (!who)
+		return nsi_fail(err, ENOMEM, "looking for the container of", o->owner, NULL);
+	if (geteuid() != 0)
+		return nsi_failf(err, EPERM, "looking for the container of", o->owner, "run it as root",
 			"the containers of logins are root's");
-	if (r == 0)
-		r = decide(o->owner, who, err);
+	int r = decide(o->owner, who, err);
 	if (r < 0)
 		return r;
 	q.uid = who->user.uid;

@@ -104,8 +104,10 @@ int oci_unpack(const char *name, int root, char **ret_config, struct nsi_error *
 	cleanup_free struct oci_manifest *m = calloc(1, sizeof(*m));
 	char dir[PATH_MAX];
 	const char *tag = NULL;
-	int r = m ? open_layout(name, dir, &tag, err) : nsi_fail(err, ENOMEM, "reading", name, NULL);
 
+	if (!m)
+		return nsi_fail(err, ENOMEM, "reading", name, NULL);
+	int r = open_layout(name, dir, &tag, err);
 	if (r < 0)
 		return r;
 	cleanup_fd int layout = r;

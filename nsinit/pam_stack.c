@@ -56,6 +56,8 @@ static void add(struct pam_stack *stack, const struct pam_line *line)
 		stack->lines[stack->n++] = *line;
 }
 
+/* Files include files, as deep as pam.conf(5) lets them. */
+/* NOLINTBEGIN(misc-no-recursion) */
 static void take_include(const char *name, const char *type, int level, int depth, struct pam_stack *stack)
 {
 	if (read_file(name, type, level, depth + 1, stack) < 0 && !stack->missing[0])
@@ -123,6 +125,7 @@ static int read_file(const char *name, const char *type, int level, int depth, s
 	}
 	return 0;
 }
+/* NOLINTEND(misc-no-recursion) */
 
 int stack_read(const char *service, const char *type, struct pam_stack *ret, struct nsi_error *err)
 {
@@ -278,6 +281,8 @@ static int jump(const struct pam_stack *stack, int at, int lines)
 
 static bool succeeds_without(struct walk *w, int at, bool failed);
 
+/* As deep as there are lines. */
+/* NOLINTBEGIN(misc-no-recursion) */
 /* From line `at` on to line `next`: past the target, that is. */
 static bool leads_around(struct walk *w, int at, int next, bool failed)
 {
@@ -319,6 +324,7 @@ static bool succeeds_without(struct walk *w, int at, bool failed)
 	may_do(&w->stack->lines[at], sets);
 	return goes_on(w, at, &sets[0], failed) || goes_on(w, at, &sets[1], failed);
 }
+/* NOLINTEND(misc-no-recursion) */
 
 bool stack_avoids(const struct pam_stack *stack, int target, int *ret_culprit)
 {

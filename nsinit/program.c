@@ -129,7 +129,7 @@ int program_read(char *const argv[], int timeout_ms, char **ret_text, int *ret_s
 {
 	cleanup_free char *text = malloc(TEXT_MAX + 1);
 	long long end = loop_now() + timeout_ms;
-	struct program p;
+	struct program p = {.pid = -1, .in = -1, .out = -1};
 	size_t len = 0;
 
 	if (!text)

@@ -44,7 +44,7 @@ const char *duration_text(long long seconds, char *buf, size_t size)
 	static const struct {
 		long long seconds;
 		char unit;
-	} units[] = {{24 * 3600, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+	} units[] = {{24LL * 3600, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
 
 	for (size_t i = 0; i < 3; i++) {
 		long long n = seconds / units[i].seconds;

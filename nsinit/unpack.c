@@ -223,7 +223,7 @@ static int remove_listed(const struct unpack *u, FILE *list, struct nsi_error *e
 	static char xargs[] = "xargs", null[] = "--null", none[] = "--no-run-if-empty", rm[] = "rm",
 		    all[] = "-rf", end[] = "--";
 	char *const argv[] = {xargs, null, none, rm, all, end, NULL};
-	cleanup_free char *line = NULL;
+	char *line = NULL;
 	char path[PATH_MAX];
 	struct program p;
 	size_t size = 0;
@@ -243,6 +243,7 @@ static int remove_listed(const struct unpack *u, FILE *list, struct nsi_error *e
 		else if (nsi_write_full(p.in, path, strlen(path) + 1) < 0)
 			break;
 	}
+	free(line);
 	if (program_wait(&p) != 0 && r == 0)
 		r = nsi_failf(err, EIO, "unpacking", u->shown, "see what rm says above",
 			"what the layer takes away could not be removed");
@@ -251,7 +252,7 @@ static int remove_listed(const struct unpack *u, FILE *list, struct nsi_error *e
 
 static int apply_whiteouts(const struct unpack *u, struct nsi_error *err)
 {
-	struct program tar;
+	struct program tar = {.pid = -1, .in = -1, .out = -1};
 	int r = start_tar(u, true, &tar, err);
 
 	if (r < 0)

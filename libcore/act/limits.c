@@ -6,6 +6,7 @@
 #include "proc.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 
 static int fail_limit(const struct nsi_rlimit *limit, struct nsi_error *err)
@@ -59,12 +60,13 @@ int nsi_set_limits(const struct nsi_limits *limits, struct nsi_error *err)
 
 static bool has_score(int score)
 {
-	char text[16];
+	char text[16], wanted[16];
 	cleanup_fd int fd = open("/proc/self/oom_score_adj", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
 	text[n > 0 ? n : 0] = '\0';
-	return n > 0 && atoi(text) == score;
+	snprintf(wanted, sizeof(wanted), "%d\n", score);
+	return strcmp(text, wanted) == 0;
 }
 
 static int write_score(const char *path, int score, struct nsi_error *err)

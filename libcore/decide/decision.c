@@ -230,7 +230,7 @@ static int check_room(struct nsi_error *err)
 int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
 	struct nsi_decision *ret_decision, struct nsi_error *err)
 {
-	struct nsi_decision d, again;
+	struct nsi_decision d = {0}, again = {0};
 	bool asked = false;
 	int rule;
 	int r = match(policy, user, &d, &rule, &asked, err);

@@ -99,9 +99,9 @@ static int is_anothers(const struct nsi_policy *policy, int k, const struct nsi_
 {
 	const struct nsi_rule *rule = &policy->rules[k];
 	char pattern[PATH_SIZE], who[NAME_SIZE], normal[PATH_SIZE];
-	struct nsi_decision theirs;
-	struct nsi_user other;
-	int matched;
+	struct nsi_decision theirs = {0};
+	struct nsi_user other = {0};
+	int matched = -1;
 	bool number;
 
 	if (!rule->rootfs || !nsi_normal_path(rule->rootfs, pattern, sizeof(pattern)) ||

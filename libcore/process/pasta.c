@@ -93,7 +93,8 @@ static int failed(char *text, struct nsi_error *err)
 	while (len && text[len - 1] == '\n')
 		text[--len] = '\0';
 	for (char *p = text; *p; p++)
-		*p = *p == '\n' ? ';' : *p;
+		if (*p == '\n')
+			*p = ';';
 	nsi_failf(err, EIO, "connecting the network by", PASTA, NULL, "%s",
 		len ? text : "it has ended without a word, or does not get ready");
 	return nsi_error_reason(err, "network");
@@ -103,7 +104,7 @@ int nsi_pasta_start(const struct nsi_network *net, pid_t pid, struct nsi_pasta *
 {
 	struct nsi_pasta pasta = {.pidfd = -1};
 	char text[TEXT_SIZE];
-	int ends[2], r = check_host(err);
+	int ends[2] = {-1, -1}, r = check_host(err);
 
 	if (r == 0 && pipe2(ends, O_CLOEXEC) < 0)
 		r = nsi_fail(err, errno, "making", "a pipe", NULL);

@@ -104,14 +104,14 @@ static int check_before(int dir, uint32_t project, const char *path, struct nsi_
 static int unlimited(const struct nsi_decision *d, int code, char *note, size_t size, struct nsi_error *err)
 {
 	if (d->best_effort) {
-		snprintf(note, size, "size not limited: %s: %s", d->rootfs, strerror(code));
+		snprintf(note, size, "size not limited: %s: %s", d->rootfs, strerrordesc_np(code));
 		return 0;
 	}
 	nsi_failf(err, EOPNOTSUPP, "limiting the size of", d->rootfs,
 		"ext4: tune2fs -O quota,project while it is not mounted, mount -o prjquota; xfs: mount -o "
 		"prjquota; "
 		"or leave \"size\" out, or say resources = \"best-effort\"",
-		"its file system holds no project to a limit (%s)", strerror(code));
+		"its file system holds no project to a limit (%s)", strerrordesc_np(code));
 	return nsi_error_reason(err, "quota");
 }
 

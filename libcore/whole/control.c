@@ -128,9 +128,10 @@ int nsi_control_order(
 	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
 	cleanup_fd int sock = -1;
 	int fds[NSI_MAX_FDS];
-	int r = reply ? connect_and_ask(id, ask, &sock, err)
-		      : nsi_fail(err, ENOMEM, "asking", "the container's supervisor", NULL);
 
+	if (!reply)
+		return nsi_fail(err, ENOMEM, "asking", "the container's supervisor", NULL);
+	int r = connect_and_ask(id, ask, &sock, err);
 	if (r == 0)
 		r = nsi_control_answer(sock, timeout_ms, reply, fds, err);
 	if (r == 0)

@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 import host
-from host import (PORT, ROOTS, SPEC, SSH_OPTIONS, Terminal, container, exec_in, nsinit, policy, run, ssh, until,
+from host import (PORT, ROOTS, SSH_OPTIONS, Terminal, container, exec_in, nsinit, policy, run, ssh, until,
                   wait_nothing_left)
 
 USERS = f'{ROOTS}/users'

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import unittest
 
 import host
 from host import SPEC, Server, ask, container, exec_in, nsinit, policy, run, until, write
