@@ -112,10 +112,10 @@ class Activate(unittest.TestCase):
         done = self.activate('--dry-run')
         self.assertEqual(done.returncode, 0)
         self.assertIn('no line "auth optional pam_nsinit.so"', done.stderr)
-        self.assertIn('/etc/pam.d/sshd has no line "session required pam_nsinit.so"', done.stderr)
+        self.assertIn('/etc/pam.d/sshd: no line "session required pam_nsinit.so"', done.stderr)
         for control, warned in (('optional', True), ('sufficient', True), ('requisite', False), ('[default=die]', False)):
             host.Host.pam(session=f'session {control} pam_nsinit.so')
-            self.assertEqual('/etc/pam.d/sshd has no line' in self.activate('--dry-run').stderr, warned, control)
+            self.assertEqual('warning: /etc/pam.d/sshd:' in self.activate('--dry-run').stderr, warned, control)
 
     def test_usage(self):
         for arguments in ([], ['a', 'b'], ['--force', NEW]):

@@ -324,7 +324,7 @@ class Sshd(Case):
         with open('/etc/passwd') as f:
             have = f.read()
         write('/etc/passwd', have + ''.join(f'many{i}:x:{3000 + i}:{3000 + i}::/:/bin/sh\n' for i in range(80)))
-        policy([GLASS, RULE, f'{{ user = "*"; rootfs = "{ROOT}"; }}'])
+        policy([GLASS, RULE, f'{{ user = "*"; rootfs = "{ROOTS}/%u"; }}'])
         self.ill('sshd-sample', severity='note')
         self.set('UsePAM no\n')
         self.ill('sshd-without-pam')

@@ -1,4 +1,5 @@
 """nsinit exec --for USER: the container of a login user, from the command line."""
+import json
 import os
 import shutil
 import signal
@@ -51,10 +52,7 @@ class Case(unittest.TestCase):
     @staticmethod
     def sessions():
         """Of alice's container, as `nsinit list` has them; None when it does not live."""
-        for line in nsinit('list').stdout.splitlines()[1:]:
-            if line.split()[2] == 'alice':
-                return int(line.split()[4])
-        return None
+        return next((c['sessions'] for c in json.loads(nsinit('list', '--json').stdout) if c['user'] == 'alice'), None)
 
 
 class Start(Case):

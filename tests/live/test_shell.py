@@ -19,8 +19,9 @@ class Shell(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         container('alice', full=True)
+        container('carol')
         policy(['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOTS}/%u"; }}',
-                f'{{ user = "carol"; rootfs = "{ROOTS}/alice"; userns = "off"; }}',
+                f'{{ user = "carol"; rootfs = "{ROOTS}/carol"; userns = "off"; }}',
                 '{ user = "dave"; deny = "No container is set up for %u."; }'])
         for name in ('alice', 'bob', 'carol', 'dave'):
             run(['usermod', '-s', SHELL, name])
@@ -210,7 +211,7 @@ class Servers(Shell):
     @classmethod
     def setUpPolicy(cls):
         policy(['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOTS}/%u"; }}',
-                f'{{ user = "carol"; rootfs = "{ROOTS}/alice"; userns = "off"; }}',
+                f'{{ user = "carol"; rootfs = "{ROOTS}/carol"; userns = "off"; }}',
                 '{ user = "dave"; deny = "No container is set up for %u."; }'])
 
 
