@@ -69,8 +69,9 @@ int nsi_open_trusted(const char *path, int flags, int *ret_fd, bool *ret_private
 			return nsi_failf(err, EINVAL, "opening", path, NULL, "it contains \"..\"");
 		snprintf(shown + used, sizeof(shown) - used, "%s%s", used > 1 ? "/" : "", part);
 		/* The directory is root's: what is there does not become another thing. */
-		if (!next && !(flags & (O_PATH | O_DIRECTORY)) && fstatat(dir, part, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-			!S_ISLNK(st.st_mode) && (r = check_regular(&st, shown, err)) < 0)
+		if (!next && !(flags & (O_PATH | O_DIRECTORY)) &&
+			fstatat(dir, part, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(st.st_mode) &&
+			(r = check_regular(&st, shown, err)) < 0)
 			return r;
 		fd = openat(dir, part,
 			(next ? O_PATH | O_DIRECTORY : flags) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
