@@ -15,7 +15,8 @@ class Join(Case):
         self.assertEqual(told.topics('ENTER') - {'map', 'keyring'}, {
             'fd', 'cwd', 'root', 'mount', *(f'namespace {n}' for n in ('mnt', 'pid', 'net', 'ipc', 'uts', 'user')), 'attribute dumpable',
             *(f'status {n}' for n in ('CapBnd', 'CapEff', 'CapPrm', 'Groups', 'Seccomp', 'Seccomp_filters'))}, told)
-        self.assertEqual([rest for _, topic, rest in told.changes('CLOSED')], fresh, told)
+        # The container ends with the session, and takes its .nspid along: sooner or later.
+        self.assertEqual([rest for _, topic, rest in told.changes('CLOSED') if '/.nspid ' not in rest], fresh, told)
 
     def test_strange_process(self):
         told = self.steps('service=su strange start setcred open heard fork groups drop exec=hostname done close end')
@@ -108,7 +109,9 @@ class SanitizedJoin(Sanitized, Join):
 
 
 class SanitizedThreads(Sanitized, Threads):
-    pass
+    # A supervisor is started by a copy of the process that runs no atfork handler, so that nobody hears of it: what the
+    # sanitizer itself has locked in another thread at that moment stays locked in the copy.
+    test_sessions_at_the_same_time = None
 
 
 del Case
