@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RANGE_SIZE = 65536, TTY_GID = 5 };
+enum { RANGE_SIZE = 65536 };
 
 bool nsi_plan_wants_range(const struct nsi_spec *spec, const struct nsi_login *login)
 {
@@ -206,10 +206,10 @@ static void plan_ids(struct nsi_ids *ids, const struct nsi_login *login, uint32_
 	}
 	/* sshd chowns the terminal to the login uid and the host's tty group, and drops to uid and gid. */
 	uint32_t uid = login->user.uid, gid = login->user.gid;
-	uint32_t gids[2] = {gid < TTY_GID ? gid : TTY_GID, gid < TTY_GID ? TTY_GID : gid};
+	uint32_t gids[2] = {gid < NSI_TTY_GID ? gid : NSI_TTY_GID, gid < NSI_TTY_GID ? NSI_TTY_GID : gid};
 
 	ids->n_uids = nsi_idmap_make(range, &uid, 1, ids->uids);
-	ids->n_gids = nsi_idmap_make(range, gids, gid == TTY_GID ? 1 : 2, ids->gids);
+	ids->n_gids = nsi_idmap_make(range, gids, gid == NSI_TTY_GID ? 1 : 2, ids->gids);
 }
 
 int nsi_resolve_group(const char *text, const struct nsi_image *image, gid_t *ret_gid, struct nsi_error *err)

@@ -9,6 +9,7 @@
 
 #include <linux/filter.h>
 
+enum { NSI_TTY_GID = 5 }; /* the host's, and every container's: who owns terminals, beside their user */
 enum { NSI_MAX_GROUPS = 32, NSI_FILTERS = 3, NSI_FILTER_MAX = 2048 };
 
 /* System call filters: classic BPF programs, `n` instructions each, one behind the other in `code`. */

@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TTY_GID = 5 };
-
 static bool mapped_inside(const struct nsi_idmap *map, int n, uint32_t id)
 {
 	for (int i = 0; i < n; i++)
@@ -68,7 +66,7 @@ int nsi_plan_rootless(struct nsi_plan *plan, const struct nsi_ids *ids, struct n
 		struct nsi_op *op = &plan->ops[i];
 
 		if (op->kind == NSI_OP_FILESYSTEM && strcmp(op->source, "devpts") == 0 &&
-			!mapped_inside(ids->gids, ids->n_gids, TTY_GID))
+			!mapped_inside(ids->gids, ids->n_gids, NSI_TTY_GID))
 			op->options = "newinstance,ptmxmode=0666,mode=0620";
 	}
 	return 0;

@@ -51,26 +51,19 @@ int nsi_map_rootless(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err
 	return r < 0 ? r : run_helper("/usr/bin/newgidmap", pid, ids->gids, ids->n_gids, err);
 }
 
-static int try_map(pid_t holder, int dirfd, const char *shown, struct nsi_error *err)
+static int open_mapped(pid_t holder, const struct nsi_ids *ids, int *ret_userns, struct nsi_error *err)
 {
-	struct nsi_ids ids = {
-		.n_uids = 1, .n_gids = 1, .uids = {{0, 65536, 65536}}, .gids = {{0, 65536, 65536}}};
-	struct nsi_clone how = {.single = true, .instead = NSI_WITHOUT_MAPPING};
-	cleanup_fd int tree = -1;
 	char path[40];
-	int r = nsi_write_idmaps(holder, &ids, err);
+	int r = nsi_write_idmaps(holder, ids, err);
 
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "/proc/%d/ns/user", (int)holder);
-	cleanup_fd int userns = open(path, O_RDONLY | O_CLOEXEC);
-	if (userns < 0)
-		return nsi_fail(err, errno, "opening", path, NULL);
-	how.userns = userns;
-	return nsi_mount_clone(dirfd, shown, &how, &tree, err);
+	*ret_userns = open(path, O_RDONLY | O_CLOEXEC);
+	return *ret_userns < 0 ? nsi_fail(err, errno, "opening", path, NULL) : 0;
 }
 
-int nsi_try_idmap(int dirfd, const char *shown, struct nsi_error *err)
+int nsi_make_mapping(const struct nsi_ids *ids, int *ret_userns, struct nsi_error *err)
 {
 	pid_t holder = nsi_clone3(CLONE_NEWUSER, NULL);
 
@@ -79,9 +72,20 @@ int nsi_try_idmap(int dirfd, const char *shown, struct nsi_error *err)
 	if (holder == 0)
 		for (;;)
 			pause();
-	int r = try_map(holder, dirfd, shown, err);
+	int r = open_mapped(holder, ids, ret_userns, err);
 	kill(holder, SIGKILL); /* our unreaped child: the number is its own */
 	while (waitpid(holder, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	return r;
+}
+
+int nsi_try_idmap(int dirfd, const char *shown, struct nsi_error *err)
+{
+	const struct nsi_ids ids = {
+		.n_uids = 1, .n_gids = 1, .uids = {{0, 65536, 65536}}, .gids = {{0, 65536, 65536}}};
+	cleanup_fd int userns = -1, tree = -1;
+	int r = nsi_make_mapping(&ids, &userns, err);
+	const struct nsi_clone how = {.userns = userns, .single = true};
+
+	return r < 0 ? r : nsi_mount_clone(dirfd, shown, &how, &tree, err);
 }

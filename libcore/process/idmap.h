@@ -10,6 +10,9 @@
  */
 int nsi_map_rootless(pid_t pid, const struct nsi_ids *ids, struct nsi_error *err);
 
+/* A user namespace of these maps, without a process, for nsi_mount_clone(). Needs root. */
+int nsi_make_mapping(const struct nsi_ids *ids, int *ret_userns, struct nsi_error *err);
+
 /*
  * Whether a tree copied of directory `dirfd` takes an id mapping, as a container with a user namespace needs
  * it. Tried on a copy that nobody sees. 0, or a negative errno value with the reason. Needs root.

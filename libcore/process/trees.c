@@ -6,6 +6,7 @@
 #include "../base/compat.h"
 #include "../base/io.h"
 #include "child.h"
+#include "idmap.h"
 #include "lock.h"
 
 #include <limits.h>
@@ -50,6 +51,34 @@ static int check_mapped(const char *path, struct nsi_error *err)
 	return r;
 }
 
+/*
+ * Of the host's ids root inside has those of the login user, and the group of terminals. What it leaves in
+ * the host's directories must not belong to that one: a set-gid program there would give it to other users.
+ * So all ids are shown as they are, but this. A file system that takes no mapping is shown as it is.
+ */
+static int clone_of_the_host(
+	int dir, const char *shown, struct nsi_clone how, int userns, int *ret_tree, struct nsi_error *err)
+{
+	static const struct nsi_ids all_but_tty = {.n_uids = 1,
+		.n_gids = 2,
+		.uids = {{0, 0, UINT32_MAX}},
+		.gids = {{0, 0, NSI_TTY_GID},
+			{NSI_TTY_GID + 1, NSI_TTY_GID + 1, UINT32_MAX - NSI_TTY_GID - 1}}};
+	cleanup_fd int mapping = -1;
+
+	if (userns >= 0 && !(how.attributes & MOUNT_ATTR_RDONLY)) {
+		int r = nsi_make_mapping(&all_but_tty, &mapping, err);
+
+		if (r < 0)
+			return r;
+		how.userns = mapping;
+		if (nsi_mount_clone(dir, shown, &how, ret_tree, NULL) == 0)
+			return 0;
+		how.userns = -1;
+	}
+	return nsi_mount_clone(dir, shown, &how, ret_tree, err);
+}
+
 static int give_bind(const struct nsi_mount *m, int userns, int *ret_tree, struct nsi_error *err)
 {
 	struct nsi_clone how = {.userns = m->idmap ? userns : -1,
@@ -64,7 +93,9 @@ static int give_bind(const struct nsi_mount *m, int userns, int *ret_tree, struc
 		return r;
 	if (how.userns >= 0 && !(m->attributes & MOUNT_ATTR_RDONLY))
 		r = check_mapped(m->source, err);
-	return r < 0 ? r : nsi_mount_clone(source, m->source, &how, ret_tree, err);
+	if (r < 0 || how.userns >= 0)
+		return r < 0 ? r : nsi_mount_clone(source, m->source, &how, ret_tree, err);
+	return clone_of_the_host(source, m->source, how, userns, ret_tree, err);
 }
 
 /* ------------------------------------------------------------------ overlays */
@@ -244,8 +275,8 @@ static int give_root(
 	return nsi_mount_clone(rootfd, nsi_fd_path(rootfd, shown, sizeof(shown)), &how, ret_root, err);
 }
 
-/* Its ids are the login user's own, so it is not mapped. */
-static int give_home(const struct nsi_plan *plan, int *ret_home, struct nsi_error *err)
+/* Its ids are the login user's own, so it is not mapped to the container's. */
+static int give_home(const struct nsi_plan *plan, int userns, int *ret_home, struct nsi_error *err)
 {
 	const struct nsi_clone how = {.userns = -1, .attributes = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID};
 
@@ -254,7 +285,7 @@ static int give_home(const struct nsi_plan *plan, int *ret_home, struct nsi_erro
 	cleanup_fd int dir = open(plan->home, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return errno == ENOENT ? 0 : nsi_fail(err, errno, "opening", plan->home, NULL);
-	return nsi_mount_clone(dir, plan->home, &how, ret_home, err);
+	return clone_of_the_host(dir, plan->home, how, userns, ret_home, err);
 }
 
 /* ------------------------------------------------------------------ over the socket */
@@ -316,7 +347,7 @@ int nsi_trees_send(
 	if (r == 0)
 		r = give_root(plan, userns, rootfd, image, &root, err);
 	if (r == 0)
-		r = give_home(plan, &home, err);
+		r = give_home(plan, userns, &home, err);
 	return r < 0 ? r : send_record(sync, NSI_SYNC_START, (int[]){root, home}, home >= 0 ? 2 : 1, err);
 }
 

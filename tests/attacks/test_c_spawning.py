@@ -141,6 +141,41 @@ class Spawning(Attack):
         self.holds('test_policy.Refusal.test_rootfs_that_others_can_reach', 'test_mounts.Hostile.test_mapped_and_writable_where_others_reach',
                    'test_closed.Container.test_rootfs_s_parent_is_not_safe')
 
+    def attack_30_set_gid_files(self):
+        """Root inside leaves a program in the user's home that gives who runs it outside the host's group of terminals."""
+        write('/tmp/group.c', '#include <stdio.h>\n#include <unistd.h>\nint main(void) { printf("%d\\n", (int)getegid()); return 0; }\n')
+        run(['gcc', '-static', '-o', '/tmp/group', '/tmp/group.c'])
+        self.addCleanup(run, 'rm -f /home/alice/planted /home/alice/plain /home/alice/of-root')
+
+        def plant():
+            """The group that bob gets, and whose the files are that alice and root inside make."""
+            container('alice')
+            session = subprocess.Popen(['ssh', *host.SSH_OPTIONS, '-p', str(host.PORT), 'alice@127.0.0.1',
+                                        'touch plain; echo in; sleep 1000'], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            self.addCleanup(session.communicate)
+            self.addCleanup(session.kill)
+            self.assertEqual(session.stdout.readline(), 'in\n')
+            with open('/tmp/group', 'rb') as f:
+                run(['nsinit', 'exec', '-T', '-C', f'{ROOTS}/alice', '--', 'sh', '-c', 'cd /home/alice; touch of-root; cat >planted; '
+                     'chgrp 5 planted; chmod 2755 planted'], check=False, stdin=f, text=False)
+            session.kill()
+            session.wait()
+            host.wait_nothing_left()
+            gained = run(['setpriv', '--reuid=bob', '--regid=bob', '--clear-groups', '/home/alice/planted'], check=False).stdout
+            owners = [os.stat(f'/home/alice/{name}') for name in ('plain', 'of-root')]
+            run('rm -f /home/alice/planted /home/alice/plain /home/alice/of-root')
+            return gained.strip(), owners[0].st_uid, owners[1].st_uid >= 0x70000000
+        os.chmod('/home/alice', 0o755)
+        alice = int(run(['id', '-u', 'alice']).stdout)
+        # The control: a file system that takes no id mapping, as the manual says.
+        self.assertEqual(plant(), ('5', alice, True))
+        run(f'cp -a /home/alice {ROOTS}/home && mount --bind {ROOTS}/home /home/alice')
+        self.addCleanup(run, ['rm', '-r', f'{ROOTS}/home'])
+        self.addCleanup(run, ['umount', '/home/alice'])
+        gained, *owners = plant()
+        self.assertEqual(owners, [alice, True])
+        self.assertGreaterEqual(int(gained), 0x70000000)  # the container's own group, which nothing of the host belongs to
+
     def attack_31_overlapping_roots(self):
         """The host's own root as a root directory; one directory by two names."""
         def root_itself(tool):
