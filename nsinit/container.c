@@ -147,6 +147,7 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 		r = nsi_claim_roots(rootfd, c->image, &c->roots, err);
 	if (r == 0 && c->image >= 0 && decision && !decision->ephemeral)
 		r = nsi_changes_limit(decision, rootfd, c->note, sizeof(c->note), err);
+	c->size = c->image >= 0 && !c->note[0] ? decision->size : 0;
 	if (r == 0 && c->image >= 0)
 		r = nsi_image_view(decision, c->image, rootfd, &view, err);
 	if (r == 0)
@@ -211,6 +212,8 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 		r = open_proc(c, err);
 	if (r == 0)
 		r = publish(c, err);
+	if (r == 0 && c->size)
+		r = nsi_changes_hold(c->rootfd, c->size, err);
 	if (r == 0)
 		r = nsi_process_go(&c->pid1, err);
 	if (r < 0)

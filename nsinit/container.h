@@ -17,6 +17,7 @@ struct container {
 	int range, roots, listen, door, nspid; /* descriptors, or -1 */
 	char door_name[16];
 	struct nsi_cgroup cgroup;
+	uint64_t size;  /* that the changes to an image are held to, in bytes; 0: any */
 	char note[256]; /* for the log: why the changes to an image are not limited; "": they are as decided
 			 */
 	struct nsi_leases leases;

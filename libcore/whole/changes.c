@@ -150,7 +150,21 @@ int nsi_changes_limit(
 	r = check_before(dir, project, d->rootfs, err);
 	if (r < 0)
 		return r;
-	r = project ? nsi_quota_set(dir, project, d->size, files_for(d->size))
-		    : give_project(dir, d, &project, &step);
+	/* What is made for the container must not fail for what its user has filled. */
+	r = project ? nsi_quota_set(dir, project, 0, 0) : give_project(dir, d, &project, &step);
 	return r < 0 ? nsi_error_reason(err, (nsi_fail(err, -r, step, d->rootfs, NULL), "quota")) : 0;
+}
+
+int nsi_changes_hold(int rootfd, uint64_t size, struct nsi_error *err)
+{
+	cleanup_fd int dir = openat(rootfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	uint32_t project = 0;
+	int r = dir < 0 ? -errno : own_project(dir, &project);
+
+	if (r == 0)
+		r = project ? nsi_quota_set(dir, project, size, files_for(size)) : -ENOENT;
+	if (r == 0)
+		return 0;
+	nsi_fail(err, -r, "limiting the size of", "the changes", NULL);
+	return nsi_error_reason(err, "quota");
 }
