@@ -147,7 +147,7 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 		r = nsi_claim_roots(rootfd, c->image, &c->roots, err);
 	if (r == 0 && c->image >= 0 && decision && !decision->ephemeral)
 		r = nsi_changes_limit(decision, rootfd, c->note, sizeof(c->note), err);
-	c->size = c->image >= 0 && !c->note[0] ? decision->size : 0;
+	c->size = decision && c->image >= 0 && !c->note[0] ? decision->size : 0;
 	if (r == 0 && c->image >= 0)
 		r = nsi_image_view(decision, c->image, rootfd, &view, err);
 	if (r == 0)
