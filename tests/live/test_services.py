@@ -138,8 +138,9 @@ class Su(Services):
                 if shell == SHELL or '-P' in command:
                     t.expect('/dev/pts/0\r\n')
                 t.type('sleep 100\n')
-                time.sleep(0.3)
+                time.sleep(1)
                 t.type('\x03')
+                time.sleep(0.3)
                 t.type('echo status=$?\n')
                 t.expect('status=130')
                 t.type('exit 5\n')
