@@ -97,8 +97,11 @@ static int check_number(const struct server *server, struct nsi_error *err)
 
 bool session_count(struct session *s, const struct nsi_request *q, int leader)
 {
-	if (s->leader >= 0 || leader < 0)
+	if (s->leader >= 0 || leader < 0) {
+		if (leader >= 0)
+			close(leader); /* asked for a second time: the first leader holds */
 		return false;
+	}
 	s->leader = leader;
 	s->ask = q->ask;
 	s->uid = q->uid;
