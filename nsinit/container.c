@@ -19,10 +19,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 enum { ACCOUNTS_MAX = 1024 * 1024 };
@@ -180,8 +182,23 @@ static int publish(struct container *c, struct nsi_error *err)
 }
 
 /*
- * Nothing of the container runs yet: its /proc is the one that we had mounted. A container without a pid
- * namespace has none whose members could be told, and one of `nsinit exec` has no lifetime to tell them for.
+ * Whose members would be told by another file system, or by the host's own proc, would be signalled. Only
+ * that of a pid namespace in which this process is not has no entry "self" for it.
+ */
+static bool is_proc_of_another(int fd)
+{
+	struct statfs fs;
+	char unused[16];
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC &&
+	       faccessat(fd, "uptime", F_OK, 0) == 0 && readlinkat(fd, "self", unused, sizeof(unused)) < 0 &&
+	       errno == ENOENT;
+}
+
+/*
+ * Nothing of the container runs yet, but its root directory may be changed by others. A container without a
+ * pid namespace has no /proc whose members could be told, and one of `nsinit exec` has no lifetime to tell
+ * them for.
  */
 static int open_proc(struct container *c, struct nsi_error *err)
 {
@@ -189,9 +206,19 @@ static int open_proc(struct container *c, struct nsi_error *err)
 
 	if (!c->plan->login.present || !(c->plan->confine.namespaces & CLONE_NEWPID))
 		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/root/proc", (int)c->pid1.pid);
-	c->proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return c->proc < 0 ? nsi_fail(err, errno, "opening", "the container's /proc", NULL) : 0;
+	snprintf(path, sizeof(path), "/proc/%d/root", (int)c->pid1.pid);
+	cleanup_fd int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return nsi_fail(err, errno, "opening", path, NULL);
+	cleanup_fd int proc = nsi_openat2(root, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0,
+		RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS);
+	if (proc < 0)
+		return nsi_fail(err, errno, "opening", "the container's /proc", NULL);
+	if (!is_proc_of_another(proc))
+		return nsi_failf(err, ESTALE, "opening", "the container's /proc", NULL,
+			"something else has come in its place");
+	c->proc = nsi_take_fd(&proc);
+	return 0;
 }
 
 int container_start(struct container *c, const struct nsi_exec *exec, struct nsi_error *err)

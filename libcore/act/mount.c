@@ -40,7 +40,7 @@ static int do_filesystem(struct ground *g, const struct nsi_op *op)
 		return nsi_fail(g->err, -r, "making a filesystem of type", op->source,
 			r == -EPERM ? "in a user namespace this needs NEWPID (proc) or NEWIPC (mqueue) too"
 				    : NULL);
-	r = attach(g, made, target, op->target);
+	r = attach_dir(g, made, target, op->target, true);
 	if (r == 0 && strcmp(op->source, "devpts") == 0)
 		g->devpts = nsi_take_fd(&made);
 	return r;
@@ -60,7 +60,7 @@ static int do_sysfs(struct ground *g, const struct nsi_op *op)
 		if (made < 0 || nsi_mount_setattr(made, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr) < 0)
 			return nsi_fail(g->err, errno, "binding", "/sys", NULL);
 	}
-	return attach(g, made, target, op->target);
+	return attach_dir(g, made, target, op->target, true);
 }
 
 static int bind_onto(struct ground *g, int source_dir, const char *source, unsigned flags,
@@ -73,7 +73,7 @@ static int bind_onto(struct ground *g, int source_dir, const char *source, unsig
 		return nsi_fail(g->err, errno, "binding", shown, NULL);
 	if (attributes && nsi_mount_setattr(tree, "", AT_EMPTY_PATH | (flags & AT_RECURSIVE), &attr) < 0)
 		return nsi_fail(g->err, errno, "setting mount attributes of", shown, NULL);
-	return attach(g, tree, target, shown);
+	return attach_dir(g, tree, target, shown, false);
 }
 
 static int do_device(struct ground *g, const struct nsi_op *op)
@@ -101,7 +101,9 @@ static int do_program(struct ground *g, const struct nsi_op *op)
 /* The fresh proc file system is mounted by now, and what is written is the new namespaces' own. */
 static int do_sysctl(struct ground *g, const struct nsi_op *op)
 {
-	cleanup_fd int fd = nsi_openat2(g->root, op->target, O_WRONLY | O_CLOEXEC, 0, STRICT);
+	const char *left = op->target;
+	int base = ground_of(g, STRICT, &left);
+	cleanup_fd int fd = nsi_openat2(base, left, O_WRONLY | O_CLOEXEC, 0, STRICT);
 	int r = fd < 0 ? -errno : nsi_write_full(fd, op->source, strlen(op->source));
 
 	if (r == 0)
@@ -115,7 +117,9 @@ static int do_sysctl(struct ground *g, const struct nsi_op *op)
 
 static int do_symlink(struct ground *g, const struct nsi_op *op)
 {
-	cleanup_fd int dev = nsi_openat2(g->root, "dev", O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
+	const char *left = "dev";
+	int base = ground_of(g, STRICT, &left);
+	cleanup_fd int dev = nsi_openat2(base, left, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, STRICT);
 
 	if (dev < 0)
 		return fail_target(g, errno, "dev");
@@ -143,7 +147,7 @@ static int do_tree(struct ground *g, const struct nsi_op *op)
 	if (fstat(target, &there) < 0 || S_ISDIR(source.st_mode) != S_ISDIR(there.st_mode))
 		return nsi_failf(g->err, ENOTDIR, "mounting on", op->target, NULL,
 			"one of source and target is a directory, the other is not");
-	return attach(g, tree, target, op->target);
+	return attach_dir(g, tree, target, op->target, false);
 }
 
 static int do_again(struct ground *g, const struct nsi_op *op)
@@ -204,7 +208,7 @@ static int do_readonly(struct ground *g, const struct nsi_op *op)
 		nsi_open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
 	if (tree < 0 || nsi_mount_setattr(tree, "", AT_EMPTY_PATH, &attr) < 0)
 		return nsi_fail(g->err, errno, "making read-only", op->target, NULL);
-	return attach(g, tree, target, op->target);
+	return attach_dir(g, tree, target, op->target, false);
 }
 
 static int do_mask(struct ground *g, const struct nsi_op *op)
@@ -221,7 +225,7 @@ static int do_mask(struct ground *g, const struct nsi_op *op)
 		return bind_onto(g, AT_FDCWD, "/dev/null", 0, op->attributes, target, op->target);
 	r = new_filesystem("tmpfs", "mode=0555,size=4k", op->attributes, &empty);
 	return r < 0 ? nsi_fail(g->err, -r, "masking", op->target, NULL)
-		     : attach(g, empty, target, op->target);
+		     : attach_dir(g, empty, target, op->target, true);
 }
 
 static int do_op(struct ground *g, const struct nsi_op *op)
@@ -288,6 +292,7 @@ int nsi_mount_plan(
 	r = here < 0 ? nsi_fail(err, errno, "opening", "/", NULL) : attach(&g, root_tree, here, "/");
 	for (int i = 0; r == 0 && i < plan->n_ops; i++)
 		r = do_op(&g, &plan->ops[i]);
+	ground_end(&g);
 	if (r == 0)
 		r = change_root(root_tree, plan->readonly_root, err);
 	if (r == 0) {

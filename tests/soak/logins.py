@@ -22,8 +22,8 @@ def prepare():
 
 
 def command(then):
-    # Without a process of its own for it, which could be killed alone.
-    return f'echo x >>{RAN} 2>/dev/null; read name </proc/sys/kernel/hostname; echo at:$name; test -e {MARK} && echo at:HOST; ' \
+    # Without a process of its own for it, which could be killed alone, where there is a /proc.
+    return f'echo x >>{RAN} 2>/dev/null; read name 2>/dev/null </proc/sys/kernel/hostname || name=$(hostname); echo at:$name; test -e {MARK} && echo at:HOST; ' \
         f'{then}; exit {STATUS}'
 
 

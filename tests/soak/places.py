@@ -1,9 +1,12 @@
 """Starts while a mount target, or a directory on the way to it, changes places with a link to the host."""
 import collections
+import ctypes
 import os
 import re
+import signal
 import subprocess
 
+import machine
 from host import ROOTS, SPEC, container, log_text, policy, run, wait_nothing_left, write
 from logins import MARK, Login, by_exec, by_pam, must
 
@@ -13,6 +16,10 @@ EXCHANGE, NAIVE = '/root/exchange', '/root/nsinit-naive'
 # Also what is mounted on a file system of the container's own: what lies below it in the root directory is another.
 HIDDEN = ('dev/pts', 'dev/shm', 'dev/mqueue', 'dev/null', 'dev/ptmx', 'proc/sys', 'sys/firmware')
 
+# Root inside tries what is read-only; the real directory may be at any of these places.
+PROBE = 'for i in 1 2 3 4 5 6 7 8; do for p in /proc /.race/*; do (: >>$p/sys/kernel/core_pattern) 2>/dev/null && ' \
+    'echo at:UNMASKED; done; done'
+
 
 def spec(**more):
     binds = [{'type': 'bind', 'source': SHARE, 'target': '/data/bound'}, {'type': 'bind', 'source': f'{SHARE}/file', 'target': '/data/file'},
@@ -20,7 +27,7 @@ def spec(**more):
              {'type': 'proc', 'target': '/again/proc'},
              {'type': 'overlay', 'target': '/data/over', 'lower': [f'{SHARE}/a', f'{SHARE}/b']}]
     return {**SPEC, 'mounts': binds, 'timezone': 'Europe/Berlin', 'masked_paths': ['/secret', '/etc/secret', '/proc/kcore', '/proc/keys'],
-            'readonly_paths': ['/fixed', '/etc/fixed', '/proc/sys', '/proc/irq'],
+            'readonly_paths': ['/fixed', '/etc/fixed', '/proc/sys', '/again/proc/sys', '/proc/irq'],
             'network': {'type': 'loopback', 'nameservers': ['192.0.2.1']}, **more}
 
 
@@ -59,6 +66,11 @@ def canary():
         return listing, sorted(line.split(' ', 2)[2] for line in f)
 
 
+def renameat2(a, b):
+    """RENAME_EXCHANGE"""
+    assert ctypes.CDLL(None).renameat2(-100, a.encode(), -100, b.encode(), 2) == 0, (a, b)
+
+
 class Race:
     def __init__(self, path, target):
         self.place, self.stock = f'{path}/{target}', f'{path}/.race'
@@ -67,20 +79,23 @@ class Race:
         for n, to in enumerate((CANARY if os.path.isfile(self.place) else MARK, f'{MARK}/made', '../' * 12 + MARK[1:])):
             os.symlink(to, f'{self.stock}/{n}')
             pairs += [self.place, f'{self.stock}/{n}']
+        self.real = os.stat(self.place).st_ino
+        if os.path.isdir(self.place):
+            os.mkdir(f'{self.stock}/plain')
+            pairs += [self.place, f'{self.stock}/plain']
         self.process = subprocess.Popen([EXCHANGE, *pairs])
 
     def end(self):
         self.process.kill()
         self.process.wait()
+        # The real one goes back.
         for name in os.listdir(self.stock):
-            if not os.path.islink(f'{self.stock}/{name}'):  # the real one: it goes back
-                os.rename(f'{self.stock}/{name}', f'{self.place}.real')
+            if os.lstat(f'{self.stock}/{name}').st_ino == self.real:
                 if os.path.lexists(self.place):
-                    os.unlink(self.place)
-                os.rename(f'{self.place}.real', self.place)
-            else:
-                os.unlink(f'{self.stock}/{name}')
-        os.rmdir(self.stock)
+                    renameat2(f'{self.stock}/{name}', self.place)
+                else:
+                    os.rename(f'{self.stock}/{name}', self.place)
+        run(['rm', '-rf', '--one-file-system', self.stock])
 
 
 def prepare():
@@ -114,18 +129,43 @@ def control():
 
 def places():
     """Each with the login that starts from there."""
-    alice = Login(by_pam, 'alice')
+    alice = Login(by_pam, 'alice', then=PROBE)
     path = root('raced-0')
     yield path, alice, targets(path, Login(by_pam, 'alice', 1))
     for name, more in (('raced-1', {}), ('raced-2', {'namespaces': SPEC['namespaces'] + ['NEWUSER']})):
         path = root(name, **more)
-        yield path, Login(by_exec, name), targets(path, Login(by_exec, name, 1))
+        yield path, Login(by_exec, name, then=PROBE), targets(path, Login(by_exec, name, 1))
     # One image for many: the root is an overlay of it, and of a directory for each user.
     path, users = root('raced-3'), f'{ROOTS}/raced-users'
     os.makedirs(users, mode=0o700)
     rule(f'image = "{path}"; rootfs = "{users}/%u";')
     yield path, alice, targets(path, Login(by_pam, 'alice', 1), f'{users}/alice')
     yield f'{users}/alice', alice, ['upper', 'work']
+
+
+def supervisor_s_proc(tries):
+    """What a supervisor takes for its container's /proc, in which it signals everybody, is not the host's."""
+    rule(f'rootfs = "{ROOTS}/raced-0"; lifetime = "forever";')
+    path, opened = root('raced-0'), 0
+    os.makedirs(f'{path}/proc', exist_ok=True)
+    for _ in range(tries):
+        os.symlink('/proc', f'{path}/link')
+        process = subprocess.Popen([EXCHANGE, f'{path}/proc', f'{path}/link'])
+        login = Login(by_pam, 'alice').run()
+        process.kill()
+        process.wait()
+        if os.path.islink(f'{path}/proc'):
+            renameat2(f'{path}/proc', f'{path}/link')
+        os.unlink(f'{path}/link')
+        assert login.outcome in ('inside', 'refused'), login
+        for p in machine.processes():
+            if p.name == 'nsinit' and p.arguments.endswith(' supervise'):
+                held = [os.stat(f'/proc/{p.pid}/fd/{fd}').st_dev for fd in os.listdir(f'/proc/{p.pid}/fd')]
+                assert os.stat('/proc').st_dev not in held, 'it holds the /proc of the host'
+                opened += 1
+                os.kill(p.pid, signal.SIGTERM)
+        wait_nothing_left()
+    return opened
 
 
 def race(rounds):
@@ -146,5 +186,6 @@ def race(rounds):
         must(login)
         wait_nothing_left()
     assert ended['inside'] and ended['refused'], ended
+    opened = supervisor_s_proc(20 * rounds)
     run(f'rm -rf --one-file-system {ROOTS}/raced-* {ROOTS}/naive')
-    return sorted(raced), ended, lost_after
+    return sorted(raced), ended, lost_after, opened

@@ -184,10 +184,12 @@ class Soak:
         assert tally.total('inside') and tally.total('refused') and tally.total('inside, cut short'), tally
 
     def places(self):
-        raced, ended, lost_after = places.race(ROUNDS)
+        try:
+            raced, ended, lost_after, opened = places.race(ROUNDS)
+        finally:
+            policy(RULES, extra=NETWORKS)
         print(f'    {len(raced)} targets: {" ".join(raced)}\n    starts: ' + ', '.join(f'{n} {o}' for o, n in sorted(ended.items()))
-              + f'\n    the naive program lost after {lost_after}')
-        policy(RULES, extra=NETWORKS)
+              + f'\n    the naive program lost after {lost_after}; {opened} containers were live while proc was a link to /proc in turn')
 
     def memory(self):
         """Of the processes that have lived all the time."""
