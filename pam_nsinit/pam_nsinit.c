@@ -18,7 +18,8 @@
  *
  * Where the session line is only "optional", a refusal is not heard; where a line before it ends the stack,
  * we are not asked. The same hook therefore shuts a child away, in an empty place, if open_session has not
- * said that its user stays on the host. (sshd still tells a user there that he is refused.)
+ * said that its user stays on the host. (sshd still tells a user there that he is refused.) What else is
+ * forked after a refusal lacks CAP_SETUID as well: the hook may not be called either.
  *
  * join: su, sudo, cron and the like fork a child that nobody tells us of. The process that opens the session
  * enters itself, before it does.
@@ -317,17 +318,18 @@ static void lift_guard(pam_handle_t *pamh, void *data, int status)
 	guard_lift();
 }
 
-/* For a service that goes on all the same: what it forks cannot become the user. */
+/*
+ * For a service that goes on all the same: what it forks cannot become the user. sshd's child gets it back
+ * where our hook has shut it away.
+ */
 static int hold_back(pam_handle_t *pamh)
 {
-	if (is_sshd(pamh))
-		return pam_set_data(pamh, DATA_VERDICT, &refused, NULL);
 	if (!guard_forks())
 		return PAM_BUF_ERR;
 	int r = pam_set_data(pamh, DATA_GUARD, &refused, lift_guard);
 	if (r != PAM_SUCCESS)
 		guard_lift();
-	return r;
+	return r == PAM_SUCCESS ? pam_set_data(pamh, DATA_VERDICT, &refused, NULL) : r;
 }
 
 EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
@@ -385,8 +387,6 @@ static bool belongs_on_the_host(pam_handle_t *pamh, int argc, const char **argv)
 	struct verdict v;
 	bool loaded;
 
-	if (!is_sshd(pamh))
-		return true;
 	if (pam_get_data(pamh, DATA_VERDICT, &verdict) == PAM_SUCCESS && verdict == &stays)
 		return true;
 	if (pam_get_user(pamh, &name, NULL) != PAM_SUCCESS || !name)
@@ -425,12 +425,17 @@ static int without_session(pam_handle_t *pamh, int argc, const char **argv)
 		return pam_set_data(pamh, DATA_HOOKED, self, forget_pid) == PAM_SUCCESS ? PAM_IGNORE
 											: PAM_CRED_ERR;
 	}
-	if (*(const pid_t *)data == getpid() || belongs_on_the_host(pamh, argc, argv))
+	if (*(const pid_t *)data == getpid() || !is_sshd(pamh))
 		return PAM_IGNORE;
-	if (nsi_shut_away(&err) < 0) {
+	int r = belongs_on_the_host(pamh, argc, argv) ? 0 : nsi_shut_away(&err);
+	/* From here on it may become the user: sshd tells a user that is shut away that he is refused. */
+	if (r == 0)
+		r = nsi_setuid_resume(&err);
+	if (r < 0) {
 		pam_syslog(pamh, LOG_ERR, "%s", nsi_error_text(&err, text, sizeof(text)));
 		_exit(REFUSED);
 	}
+	guard_end();
 	return PAM_IGNORE;
 }
 

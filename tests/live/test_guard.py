@@ -19,6 +19,7 @@ class Case(unittest.TestCase):
     def setUpClass(cls):
         container('alice')
         policy(['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOT}"; }}'])
+        run(['gcc', '-shared', '-fPIC', '-o', '/root/pam_stop.so', 'tests/live/pam_stop.c'])
 
     def setUp(self):
         self.addCleanup(wait_nothing_left)
@@ -34,10 +35,6 @@ class Case(unittest.TestCase):
 
 class Hook(Case):
     """A module before ours stops the stack in sshd's child alone: our setcred, where the join is, is not called."""
-
-    def setUp(self):
-        super().setUp()
-        run(['gcc', '-shared', '-fPIC', '-o', '/root/pam_stop.so', 'tests/live/pam_stop.c'])
 
     def test_child_that_is_not_let_in_runs_nothing(self):
         outside = Server('outside', ('127.0.0.1', 7001))
@@ -142,6 +139,15 @@ class Control(Case):
         reached = self.reach()
         self.assertEqual(reached[:2], (True, 'outside\n'))
         self.assertIn('/etc', reached[2])
+
+    def test_sshd_without_the_hook_as_well(self):
+        """The auth line is missing, or what is before it ends the stack in the child: nothing is there to shut it away."""
+        for auth in ('# no auth line', 'auth requisite /root/pam_stop.so\nauth optional pam_nsinit.so'):
+            with self.subTest(auth=auth):
+                host.Host.pam(auth, self.LINES[0])
+                self.assertEqual(self.reach(), (False, '', []))
+                self.assertEqual(ssh('bob', 'hostname').stdout, 'throwaway\n')
+                self.assertEqual(ssh('root', 'hostname').stdout, 'throwaway\n')
 
     def test_other_services(self):
         stack = 'auth sufficient pam_rootok.so\naccount required pam_permit.so\n' \
