@@ -31,7 +31,7 @@ lint: all
 .SECONDARY:
 
 # make fuzz: explore with libFuzzer (clang), each target in turn, FUZZ_RUNS inputs; FUZZ="spec words" for some
-# targets. make replay: the corpus alone, under the sanitizers. make corpus: take in what `make fuzz` found.
+# targets. make replay: the corpus alone, under the sanitizers.
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
 FUZZ_RUNS ?= 1000000
 FUZZ_CFLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all

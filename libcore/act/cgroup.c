@@ -59,13 +59,13 @@ const char *nsi_cgroup_mount(void)
 	return NULL;
 }
 
-/* A process's group below the hierarchy's mount, "/" for the root. */
-static bool group_of(pid_t pid, char *group, size_t size)
+/* This process's group below the hierarchy's mount, "/" for the root. */
+static bool own_group(char *group, size_t size)
 {
-	char path[40], text[FILE_BYTES];
+	char text[FILE_BYTES];
 
-	snprintf(path, sizeof(path), pid ? "/proc/%d/cgroup" : "/proc/self/cgroup", (int)pid);
-	return nsi_cgroup_read(AT_FDCWD, path, text, sizeof(text)) >= 0 && nsi_cgroup_line(text, group, size);
+	return nsi_cgroup_read(AT_FDCWD, "/proc/self/cgroup", text, sizeof(text)) >= 0 &&
+	       nsi_cgroup_line(text, group, size);
 }
 
 static bool delegated(const char *path)
@@ -93,7 +93,7 @@ static void find_base(const char *mount, char *base, size_t size)
 	char group[400];
 
 	snprintf(base, size, "%s", mount);
-	if (!group_of(0, group, sizeof(group)))
+	if (!own_group(group, sizeof(group)))
 		return;
 	for (char *slash = strrchr(group, '/'); slash && slash != group; slash = strrchr(group, '/')) {
 		*slash = '\0';
@@ -337,17 +337,4 @@ void nsi_cgroup_thaw(const char *path)
 
 	if (dir >= 0)
 		put(dir, "cgroup.freeze", "0");
-}
-
-int nsi_cgroup_of(pid_t pid, char path[512], int *ret_dir, struct nsi_error *err)
-{
-	const char *mount = nsi_cgroup_mount();
-	char group[400];
-
-	if (!mount || !group_of(pid, group, sizeof(group)))
-		return nsi_failf(
-			err, ENOENT, "looking for", "the cgroup", NULL, "there is no cgroup v2 here");
-	snprintf(path, 512, "%s%s", mount, group);
-	*ret_dir = open_dir(path);
-	return *ret_dir < 0 ? nsi_fail(err, errno, "opening", path, NULL) : 0;
 }

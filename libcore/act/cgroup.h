@@ -44,9 +44,6 @@ void nsi_cgroup_end(struct nsi_cgroup *cgroup);
 /* The same by its path, for one whose supervisor is gone. */
 void nsi_cgroup_sweep(const char *path);
 
-/* The directory of a process's group; its path in `path`. -ENOENT: it is in none but the root. */
-int nsi_cgroup_of(pid_t pid, char path[512], int *ret_dir, struct nsi_error *err);
-
 /* The text of one of its files, cut to the buffer. Its length, or a negative errno value. */
 ssize_t nsi_cgroup_read(int dir, const char *file, char *buf, size_t size);
 
