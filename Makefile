@@ -43,7 +43,7 @@ LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_CORE))
 
 CORE_SRC := $(wildcard libcore/*/*.c)
 CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
-NSINIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out nsinit/init.c nsinit/nsinitd.c,$(wildcard nsinit/*.c)))
+NSINIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard nsinit/*.c nsinit/*/*.c))
 PAM_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard pam_nsinit/*.c))
 SHELL_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard nsinit-shell/*.c))
 PROGRAMS := $(BUILD)/bin/nsinit $(BUILD)/bin/nsinit-init $(BUILD)/bin/nsinit-shell $(BUILD)/bin/nsinitd $(BUILD)/bin/pam_nsinit.so
@@ -71,7 +71,7 @@ $(BUILD)/bin/nsinit: $(NSINIT_OBJ) $(BUILD)/libcore.a
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -pie $(LINK) $^ $(LIBS) -o $@
 
-$(BUILD)/bin/nsinitd: $(BUILD)/obj/nsinit/nsinitd.o $(BUILD)/libcore.a
+$(BUILD)/bin/nsinitd: $(BUILD)/obj/nsinitd/main.o $(BUILD)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -pie $(LINK) $^ $(LIBS) -o $@
@@ -82,7 +82,7 @@ $(BUILD)/bin/pam_nsinit.so: $(PAM_OBJ) $(BUILD)/libcore.a pam_nsinit/pam_nsinit.
 	$(Q)$(CC) $(CFLAGS) -shared $(LINK) -Wl,--version-script=pam_nsinit/pam_nsinit.map $(filter %.o %.a,$^) -lpam $(LIBS) -o $@
 
 # It runs inside containers of any kind: no library of theirs.
-$(BUILD)/bin/nsinit-init: $(BUILD)/obj/nsinit/init.o
+$(BUILD)/bin/nsinit-init: $(BUILD)/obj/nsinit-init/main.o
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS)) -static-pie -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $< -o $@

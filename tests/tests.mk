@@ -46,7 +46,7 @@ FUZZ_LEN_state := 2048
 FUZZ_LEN_kernel := 1024
 FUZZ_SEEDS_spec := tests/data/valid tests/data/invalid
 # The supervisor's part that talks; the clock and the terminals are the target's.
-FUZZ_SRC_server := nsinit/server.c nsinit/server_life.c nsinit/server_answer.c nsinit/container.c nsinit/filter.c nsinit/network.c nsinit/rootless.c
+FUZZ_SRC_server := $(addprefix nsinit/supervise/,server.c server_life.c server_answer.c) $(addprefix nsinit/container/,container.c filter.c network.c rootless.c)
 FUZZ_LINK_server := -Wl,--wrap=clock_gettime -Wl,--wrap=nsi_borrow_terminals
 
 $(BUILD)/fuzz/obj/%.o: %.c Makefile

@@ -11,7 +11,7 @@
 #include "../../libcore/base/io.h"
 #include "../../libcore/process/join.h"
 #include "../../libcore/whole/control.h"
-#include "../../nsinit/server.h"
+#include "../../nsinit/supervise/server.h"
 
 #include <poll.h>
 #include <sys/eventfd.h>

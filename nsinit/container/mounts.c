@@ -1,0 +1,67 @@
+#include "mounts.h"
+
+#include "../../libcore/base/compat.h"
+#include "../../libcore/parse/resources.h"
+#include "../console/show.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* "a\nb\n" as " a b" */
+static void print_list(const char *list)
+{
+	char path[1024];
+
+	for (const char *p = list; *p; p += strcspn(p, "\n") + 1) {
+		snprintf(path, sizeof(path), "%.*s", (int)strcspn(p, "\n"), p);
+		putchar(' ');
+		print_text(path);
+	}
+}
+
+void print_mount(const struct nsi_mount *m)
+{
+	static const char *const types[] = {"bind", "tmpfs", "proc", "sysfs", "overlay", "mqueue"};
+
+	printf("mount:        ");
+	print_text(m->target);
+	printf(" %s", types[m->type]);
+	if (m->source[0])
+		printf(" of ");
+	print_text(m->source);
+	if (m->lower[0]) {
+		printf(" of");
+		print_list(m->lower);
+	}
+	if (m->upper[0])
+		printf(", changes in ");
+	print_text(m->upper);
+	printf(" (%s%s%s%s", m->attributes & MOUNT_ATTR_RDONLY ? "read-only" : "writable",
+		m->attributes & MOUNT_ATTR_NOSUID ? ",nosuid" : "",
+		m->attributes & MOUNT_ATTR_NODEV ? ",nodev" : "",
+		m->attributes & MOUNT_ATTR_NOEXEC ? ",noexec" : "");
+	printf("%s%s%s%s%s%s)\n", m->options[0] ? "," : "", m->options, m->recursive ? ",recursive" : "",
+		m->slave ? ",slave" : "", m->idmap ? ",idmap" : "", m->optional ? ",optional" : "");
+}
+
+void print_root(const struct nsi_decision *d)
+{
+	char size[32];
+
+	if (d->image[0])
+		printf("image:     %s\n", d->image);
+	if (d->ephemeral)
+		printf("changes:   in memory, at most %s, gone with the container\n", d->ephemeral_size);
+	if (d->size)
+		printf("changes:   on disk, at most %s\n", nsi_size_text(d->size, size, sizeof(size)));
+	if (d->config[0])
+		printf("config:    %s\n", d->config);
+	if (d->ownership == NSI_OWNERSHIP_SHIFTED)
+		puts("ownership: shifted");
+	printf("mounts:   ");
+	if (d->mount_limits[0])
+		print_list(d->mount_limits);
+	else
+		printf(" nothing of the host");
+	puts("");
+}

@@ -1,0 +1,148 @@
+/* The supervisor of a login container: started by the library, with its first client as descriptor 3. */
+#include "../../libcore/base/cleanup.h"
+#include "../../libcore/base/io.h"
+#include "../../libcore/parse/resources.h"
+#include "../../libcore/whole/control.h"
+#include "../commands.h"
+#include "server.h"
+#include "watch.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <syslog.h>
+
+enum { CLIENT = 3 };
+
+static void refuse(const struct nsi_error *err)
+{
+	struct nsi_request unused;
+	int fds[NSI_MAX_FDS];
+	char text[2048];
+
+	syslog(LOG_ERR, "reason=%s %s", err->reason[0] ? err->reason : "spawn",
+		nsi_error_text(err, text, sizeof(text)));
+	/* The client's question first: ending with it unread would reset the connection, and the answer be
+	 * lost. */
+	nsi_receive(CLIENT, &unused, sizeof(unused), fds, 10000);
+	nsi_control_refuse(CLIENT, err);
+}
+
+static void on_signal(struct loop *loop, int fd, void *data)
+{
+	struct signalfd_siginfo info;
+
+	(void)loop;
+	if (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		server_end(data, "a signal has come");
+}
+
+static int watch_signals(struct loop *loop, struct server *server)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd >= 0 && loop_watch(loop, fd, POLLIN, on_signal, server) ? fd : -1;
+}
+
+static int start(struct container *c, int rootfd, const struct nsi_login *login, struct nsi_error *err)
+{
+	static char name[] = "nsinit-init";
+	static char *const argv[] = {name, NULL}, *const env[] = {NULL};
+	struct nsi_exec exec = {.argv = argv, .env = env, .stdio = {0, 1, 2}, .umask = 0022, .image = -1};
+	int r = container_load(c, rootfd, login, err);
+
+	if (r == 0)
+		r = nsi_sealed_copy(NSINIT_INIT, &exec.image, err);
+	if (r == 0)
+		r = container_start(c, &exec, err);
+	if (exec.image >= 0)
+		close(exec.image);
+	return r;
+}
+
+static void log_limit(const struct container *c, const char *what)
+{
+	syslog(LOG_WARNING, "container=%s reason=limit %s", c->id, what);
+}
+
+static void log_resources(const struct container *c)
+{
+	char text[256];
+
+	if (c->plan->limits_note[0])
+		syslog(LOG_WARNING, "container=%s reason=limits %s", c->id, c->plan->limits_note);
+	if (c->note[0])
+		syslog(LOG_WARNING, "container=%s reason=quota %s", c->id, c->note);
+	if (c->cgroup.note[0])
+		syslog(LOG_WARNING, "container=%s reason=resources not limited, for lack of a controller: %s",
+			c->id, c->cgroup.note);
+	if (c->cgroup.dir >= 0)
+		syslog(LOG_INFO, "container=%s cgroup=%s %s", c->id, c->cgroup.path,
+			nsi_resources_text(&c->plan->resources, text, sizeof(text)));
+}
+
+static int serve(struct container *c, const struct nsi_decision *decision)
+{
+	struct loop *loop = loop_new();
+	struct server *server = loop ? server_new(loop, c, decision) : NULL;
+	int signals = server ? watch_signals(loop, server) : -1;
+
+	if (signals < 0) {
+		container_end(c);
+		return NSI_EXIT_FAILED;
+	}
+	struct watch *watch = watch_new(loop, c, log_limit);
+	server_adopt(server, CLIENT);
+	loop_run(loop);
+	watch_free(watch);
+	container_end(c);
+	syslog(LOG_INFO, "container=%s rootfs=%s ended: %s", c->id, decision->rootfs, server_why(server));
+	server_free(server, -1);
+	close(signals);
+	loop_free(loop);
+	return 0;
+}
+
+int cmd_supervise(int argc, char **argv)
+{
+	cleanup_free struct nsi_launch_order *order = calloc(1, sizeof(*order));
+	struct container c = {.rootfd = -1,
+		.image = -1,
+		.range = -1,
+		.roots = -1,
+		.listen = -1,
+		.door = -1,
+		.nspid = -1,
+		.proc = -1,
+		.cgroup.dir = -1};
+	struct nsi_error err = {0};
+	int fds[NSI_MAX_FDS];
+
+	(void)argc, (void)argv;
+	if (!order || geteuid() != 0 ||
+		nsi_receive(CLIENT, order, sizeof(*order), fds, 10000) != (ssize_t)sizeof(*order) ||
+		order->magic != NSI_CONTROL_MAGIC || fds[0] < 0 || fds[1] < 0)
+		return NSI_EXIT_FAILED;
+	fcntl(CLIENT, F_SETFD, FD_CLOEXEC);
+	openlog("nsinit", LOG_PID, LOG_AUTHPRIV);
+	if (start(&c, fds[0], &order->who, &err) < 0) {
+		refuse(&err);
+		container_free(&c);
+		return NSI_EXIT_FAILED;
+	}
+	close(fds[1]); /* the lock: from here on the control socket answers */
+	syslog(LOG_INFO, "container=%s pid=%d user=%s rootfs=%s started", c.id, (int)c.pid1.pid,
+		order->who.user.name, order->who.decision.rootfs);
+	log_resources(&c);
+	int status = serve(&c, &order->who.decision);
+	container_free(&c);
+	return status;
+}
