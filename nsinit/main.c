@@ -29,7 +29,7 @@ static const struct command {
 		"make a root directory", cmd_init, false},
 	{"check", "[--json] [--strict] [PATH]", "check a container.json, rootfs directory or policy",
 		cmd_check, false},
-	{"explain", "[--service S] USER [POLICY]", "what the policy decides for a user", cmd_explain, false},
+	{"explain", "[--service S] [--json] USER [POLICY]", "what the policy decides for a user", cmd_explain, false},
 	{"doctor", "[--json] [USER]", "what would break logins, or lead around containers", cmd_doctor,
 		false},
 	{"activate", "[--dry-run] FILE", "put a policy in force, if it locks nobody out", cmd_activate,

@@ -81,6 +81,18 @@ static int any(const char **names, const struct nsi_user *user,
 	return r;
 }
 
+int nsi_rule_match(const struct nsi_rule *rule, const struct nsi_user *user, enum nsi_rule_fit *ret,
+	struct nsi_error *err)
+{
+	int users = any(rule->users, user, user_is, err);
+	int groups = users > 0 ? any(rule->groups, user, nsi_user_in_group, err) : 0;
+
+	if (users < 0 || groups < 0)
+		return users < 0 ? users : groups;
+	*ret = users == 0 ? NSI_RULE_OTHER_USER : groups == 0 ? NSI_RULE_OTHER_GROUP : NSI_RULE_MATCHES;
+	return 0;
+}
+
 static bool append(char *out, size_t size, const char *text)
 {
 	size_t used = strlen(out);
@@ -153,20 +165,17 @@ static int match(const struct nsi_policy *policy, const struct nsi_user *user,
 	struct nsi_decision *ret_decision, int *ret_rule, bool *ret_asked, struct nsi_error *err)
 {
 	struct nsi_decision d = {0};
+	enum nsi_rule_fit matches;
 	int res;
 
 	for (int i = 0; i < policy->n_rules; i++) {
 		const struct nsi_rule *rule = &policy->rules[i];
 
-		res = any(rule->users, user, user_is, err);
-		if (res > 0) {
-			res = any(rule->groups, user, nsi_user_in_group, err);
-			*ret_asked |= res == 0;
-		}
 		/* Not to know is not the same as no: that could be a login on the host. */
-		if (res < 0)
+		if ((res = nsi_rule_match(rule, user, &matches, err)) < 0)
 			return res;
-		if (res == 0)
+		*ret_asked |= matches == NSI_RULE_OTHER_GROUP;
+		if (matches != NSI_RULE_MATCHES)
 			continue;
 		d = rule->options;
 		d.line = rule->line;

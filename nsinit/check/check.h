@@ -1,7 +1,6 @@
 /*
- * nsinit check: what is found out, before anything is said of it. check_container.c, check_tree.c,
- * check_policy.c and check_overlaps.c find out, check_warnings.c judges containers, check_table.c and
- * check_json.c tell.
+ * nsinit check: what is found out, before anything is said of it. container.c, tree.c, policy.c and
+ * overlaps.c find out, warnings.c judges containers, table.c and json.c tell.
  */
 #ifndef NSINIT_CHECK_H
 #define NSINIT_CHECK_H

@@ -43,25 +43,3 @@ void print_mount(const struct nsi_mount *m)
 	printf("%s%s%s%s%s%s)\n", m->options[0] ? "," : "", m->options, m->recursive ? ",recursive" : "",
 		m->slave ? ",slave" : "", m->idmap ? ",idmap" : "", m->optional ? ",optional" : "");
 }
-
-void print_root(const struct nsi_decision *d)
-{
-	char size[32];
-
-	if (d->image[0])
-		printf("image:     %s\n", d->image);
-	if (d->ephemeral)
-		printf("changes:   in memory, at most %s, gone with the container\n", d->ephemeral_size);
-	if (d->size)
-		printf("changes:   on disk, at most %s\n", nsi_size_text(d->size, size, sizeof(size)));
-	if (d->config[0])
-		printf("config:    %s\n", d->config);
-	if (d->ownership == NSI_OWNERSHIP_SHIFTED)
-		puts("ownership: shifted");
-	printf("mounts:   ");
-	if (d->mount_limits[0])
-		print_list(d->mount_limits);
-	else
-		printf(" nothing of the host");
-	puts("");
-}

@@ -84,19 +84,3 @@ void print_network(const struct nsi_spec *spec)
 	for (int i = 0; i < spec->network.nameservers.n; i++)
 		printf("name server:  %s\n", nsi_cidr_text(&spec->network.nameservers.list[i], text));
 }
-
-void print_network_policy(const struct nsi_network_policy *policy)
-{
-	if (policy->host)
-		puts("network:   the host's is allowed");
-	printf("bridges:  ");
-	if (policy->bridges_limited && !policy->n_bridges)
-		printf(" none");
-	else if (!policy->bridges_limited && !policy->n_networks)
-		printf(" any that exists");
-	for (int i = 0; policy->bridges_limited && i < policy->n_bridges; i++)
-		printf(" %s", policy->bridges[i]);
-	for (int i = 0; !policy->bridges_limited && i < policy->n_networks; i++)
-		printf(" %s", policy->networks[i].name);
-	putchar('\n');
-}

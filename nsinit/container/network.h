@@ -15,7 +15,5 @@ int network_policy(struct nsi_network_policy *ret, struct nsi_error *err);
 
 /* For `nsinit check`. */
 void print_network(const struct nsi_spec *spec);
-/* For `nsinit explain`. */
-void print_network_policy(const struct nsi_network_policy *policy);
 
 #endif

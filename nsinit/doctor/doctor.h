@@ -1,5 +1,5 @@
 /*
- * nsinit doctor: what on this host would break logins into containers, or lead around them. Each doctor_*.c
+ * nsinit doctor: what on this host would break logins into containers, or lead around them. Each file
  * looks at one thing; nothing is changed. cmd_doctor.c tells.
  */
 #ifndef NSINIT_DOCTOR_H

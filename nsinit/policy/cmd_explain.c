@@ -1,120 +1,93 @@
-/* nsinit explain: which rule of the policy holds for a user, and what would happen. */
-#include "../../libcore/parse/resources.h"
+/* nsinit explain: what the policy says of a user, rule by rule, and what would happen. */
+#include "../../libcore/base/cleanup.h"
+#include "../../libcore/base/error.h"
 #include "../commands.h"
-#include "../container/mounts.h"
-#include "../container/network.h"
+#include "explain.h"
 
 #include <getopt.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void print_lifetime(const struct nsi_decision *d)
+static const char *obstacle(const struct explanation *e)
 {
-	printf("lifetime:  ");
-	if (d->lifetime == NSI_LIFETIME_FOREVER)
-		puts("forever");
-	else if (d->lifetime == NSI_LIFETIME_LAST_SESSION)
-		puts("last-session");
-	else if (d->lifetime == NSI_LIFETIME_LINGER)
-		printf("linger, until %d s without session and process\n", d->idle);
+	bool enters_here = e->mode == NSI_SERVICE_SHELL || e->mode == NSI_SERVICE_JOIN;
+
+	if (e->mode == NSI_SERVICE_DENY)
+		return "it does not lead into a container; see \"services\" in nsinit.conf(5)";
+	if (e->mode == NSI_SERVICE_SHELL && strcmp(e->user.shell, NSINIT_SHELL) != 0)
+		return "the user's shell is not " NSINIT_SHELL;
+	if (enters_here && e->decision.userns == NSI_USERNS_OFF)
+		return "that needs a user namespace";
+	return NULL;
+}
+
+static int try_rules(struct explanation *e, struct nsi_error *err)
+{
+	const int n = e->policy->n_rules;
+
+	e->tried = calloc((size_t)n + 1, sizeof(*e->tried));
+	if (!e->tried)
+		return nsi_fail(err, ENOMEM, "reading", e->path, NULL);
+	for (int i = 0; i < n; i++) {
+		int r = nsi_rule_match(&e->policy->rules[i], &e->user, &e->tried[i], err);
+
+		if (r < 0)
+			return r;
+		e->n_tried = i + 1;
+		if (e->tried[i] == NSI_RULE_MATCHES)
+			break;
+	}
+	return 0;
+}
+
+static int explain(struct explanation *e, const char *name, bool json, struct nsi_error *err)
+{
+	int r = nsi_user_lookup(name, &e->user, err);
+
+	if (r == 0)
+		r = try_rules(e, err);
+	if (r == 0)
+		r = nsi_policy_decide(e->policy, &e->user, &e->decision, err);
+	if (r < 0)
+		return r;
+	e->mode = nsi_policy_service(e->policy, e->service);
+	e->obstacle = obstacle(e);
+	if (json)
+		explain_in_json(e);
 	else
-		printf("%d s after the last session\n", d->lifetime);
-	if (d->max_age)
-		printf("max age:   %d s\n", d->max_age);
-	if (d->max_sessions)
-		printf("sessions:  at most %d\n", d->max_sessions);
-	if (d->shell[0])
-		printf("shell:     %s\n", d->shell);
-}
-
-static void print_limits(const struct nsi_decision *d)
-{
-	char text[256];
-
-	if (d->limits.set)
-		printf("limits:    %s%s\n", nsi_resources_text(&d->limits, text, sizeof(text)),
-			d->clamp ? ", more is cut down to it" : "");
-	if (d->best_effort)
-		puts("resources: best-effort");
-}
-
-static void print_decision(const char *policy, const struct nsi_user *user, const struct nsi_decision *d)
-{
-	static const char *const verdicts[] = {"stays on the host", "is refused", "lands in a container"};
-	static const char *const userns[] = {"auto", "off"}, *const home[] = {"bind", "none"};
-	static const char *const accounts[] = {"auto", "image"}, *const dns[] = {"image", "host"};
-
-	printf("%s (uid %u) %s\n", user->name, (unsigned)user->uid, verdicts[d->verdict]);
-	if (d->line)
-		printf("rule:      %s:%d\n", policy, d->line);
-	else
-		printf("rule:      none matches; \"unmapped\" of %s decides\n", policy);
-	if (d->verdict == NSI_DENY)
-		printf("told:      %s\n", d->text);
-	if (d->verdict != NSI_CONTAINER)
-		return;
-	printf("rootfs:    %s\nuserns:    %s\nhome:      %s\naccounts:  %s\ndns:       %s\n", d->rootfs,
-		userns[d->userns], home[d->home], accounts[d->accounts], dns[d->dns]);
-	print_root(d);
-	print_lifetime(d);
-	print_limits(d);
-	print_network_policy(&d->network);
-}
-
-static int explain_usage(void)
-{
-	fputs("usage: nsinit explain [--service NAME] USER [POLICY]\n", stderr);
-	return NSI_EXIT_FAILED;
-}
-
-/* How a service would bring the user in, and whether it can. */
-static void print_service(const struct nsi_policy *policy, const char *service, const struct nsi_user *user,
-	const struct nsi_decision *d)
-{
-	static const char *const ways[] = {
-		"enters in the child that calls setcred once more",
-		"enters with the process that opens the session, before it forks",
-		"runs the login shell, nsinit-shell, which enters",
-		"refused: it does not lead into a container; see \"services\" in nsinit.conf(5)",
-	};
-	enum nsi_service_mode mode = nsi_policy_service(policy, service);
-	const char *obstacle = "";
-
-	if (mode == NSI_SERVICE_SHELL && strcmp(user->shell, NSINIT_SHELL) != 0)
-		obstacle = "; refused: the user's shell is not " NSINIT_SHELL;
-	else if ((mode == NSI_SERVICE_SHELL || mode == NSI_SERVICE_JOIN) && d->userns == NSI_USERNS_OFF)
-		obstacle = "; refused: that needs a user namespace";
-	if (d->verdict == NSI_CONTAINER)
-		printf("%-10s %s%s\n", service, ways[mode], obstacle);
+		explain_in_text(e);
+	return 0;
 }
 
 int cmd_explain(int argc, char **argv)
 {
-	static const struct option longs[] = {{"service", required_argument, NULL, 's'}, {0}};
-	const char *service = "sshd";
+	static const struct option longs[] = {
+		{"service", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'}, {0}};
+	struct explanation e = {.service = "sshd", .path = NSINIT_POLICY};
 	struct nsi_policy *policy;
-	struct nsi_decision d;
-	struct nsi_user user;
 	struct nsi_error err = {0};
+	bool json = false, known = true;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c != 's')
-			return explain_usage();
-		service = optarg;
+	while (known && (c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (c == 's')
+			e.service = optarg;
+		else if (c == 'j')
+			json = true;
+		else
+			known = false;
 	}
-	if (argc - optind < 1 || argc - optind > 2)
-		return explain_usage();
-	const char *path = argc - optind == 2 ? argv[optind + 1] : NSINIT_POLICY;
-	if (nsi_policy_load(path, &policy, &err) < 0)
+	if (!known || argc - optind < 1 || argc - optind > 2) {
+		print_usage("explain");
+		return NSI_EXIT_FAILED;
+	}
+	if (argc - optind == 2)
+		e.path = argv[optind + 1];
+	if (nsi_policy_load(e.path, &policy, &err) < 0)
 		return report(&err);
-	int r = nsi_user_lookup(argv[optind], &user, &err);
-	if (r == 0)
-		r = nsi_policy_decide(policy, &user, &d, &err);
-	if (r == 0) {
-		print_decision(path, &user, &d);
-		print_service(policy, service, &user, &d);
-	}
+	e.policy = policy;
+	int r = explain(&e, argv[optind], json, &err);
+	free(e.tried);
 	nsi_policy_free(policy);
 	return r < 0 ? report(&err) : 0;
 }

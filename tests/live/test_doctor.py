@@ -1,5 +1,6 @@
 """nsinit doctor: each thing that it finds is found where it is wrong, and not where it is right."""
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -646,10 +647,9 @@ class Command(Case):
         with open(__file__) as f:
             tests = f.read()
         codes = set()
-        for name in os.listdir('nsinit'):
-            if name.startswith('doctor_') and name.endswith('.c'):
-                with open(f'nsinit/{name}') as f:
-                    codes |= set(host.re.findall(r'DOCTOR_(?:ERROR|WARNING|NOTE)\s*,\s*"([a-z0-9-]+)"', f.read()))
+        for name in glob.glob('nsinit/doctor/*.c'):
+            with open(name) as f:
+                codes |= set(host.re.findall(r'DOCTOR_(?:ERROR|WARNING|NOTE)\s*,\s*"([a-z0-9-]+)"', f.read()))
         self.assertGreater(len(codes), 40)
         for code in sorted(codes):
             self.assertRegex(page, rf'(?m)^\.It .*Li {code}( ,|$)')

@@ -1,4 +1,5 @@
 """Who lands where, and that a mapped user gets nothing when anything is wrong."""
+import json
 import os
 import re
 import unittest
@@ -64,6 +65,23 @@ class Policy(Case):
         policy(['{ user = "alice"; rootfs = "/x/%U/%%%h"; }'])
         uid = run('id -u alice').stdout.strip()
         self.assertIn(f'rootfs:    /x/{uid}/%/home/alice\n', nsinit('explain', 'alice').stdout)
+
+    def test_explain_tells_rule_by_rule(self):
+        policy(['{ user = "root"; stay = "host"; }', '{ group = "games"; deny = "No games."; }',
+                f'{{ user = ["alice", "bob"]; rootfs = "{ROOTS}/%u"; userns = "off"; }}'])
+        lines = [rule['line'] for rule in json.loads(nsinit('explain', '--json', 'alice').stdout)['tried']]
+        shown = nsinit('explain', 'alice').stdout
+        for line, said in zip(lines, ('no, for user root', 'no, for group games', 'yes, for user alice, bob')):
+            self.assertIn(f'\nline {line}:'.ljust(12) + said + '\n', shown)
+        found = json.loads(nsinit('explain', '--json', '--service', 'su', 'alice').stdout)
+        self.assertEqual([(t['matches'], t['other']) for t in found['tried']], [(False, 'user'), (False, 'group'), (True, None)])
+        self.assertEqual((found['result'], found['line'], found['container']['rootfs']), ('container', lines[2], f'{ROOTS}/alice'))
+        self.assertEqual(found['container']['service'], {'name': 'su', 'mode': 'join', 'refused': 'that needs a user namespace'})
+        self.assertEqual(json.loads(nsinit('explain', '--json', 'root').stdout)['container'], None)
+        with open('man/nsinit.1') as f:
+            page = f.read().split('.Ss nsinit explain')[1].split('.Ss nsinit doctor')[0]
+        for key in (*found, *found['container'], *found['container']['service'], *found['tried'][0]):
+            self.assertRegex(page, rf'\b{key}\b')
 
     def test_root_in_a_container_is_refused(self):
         policy([f'{{ user = "*"; rootfs = "{ROOTS}/alice"; }}'])
