@@ -8,7 +8,8 @@
 
 static void emit_tried(struct emit *out, const struct explanation *e)
 {
-	static const char *const reasons[] = {[NSI_RULE_OTHER_USER] = "user", [NSI_RULE_OTHER_GROUP] = "group"};
+	static const char *const reasons[] = {
+		[NSI_RULE_OTHER_USER] = "user", [NSI_RULE_OTHER_GROUP] = "group"};
 
 	emit_open(out, "tried", '[');
 	for (int i = 0; i < e->n_tried; i++) {
@@ -96,8 +97,10 @@ static void emit_network(struct emit *out, const struct nsi_network_policy *netw
 
 static void emit_service(struct emit *out, const struct explanation *e)
 {
-	static const char *const modes[] = {[NSI_SERVICE_SPLIT] = "split", [NSI_SERVICE_JOIN] = "join",
-		[NSI_SERVICE_SHELL] = "shell", [NSI_SERVICE_DENY] = "deny"};
+	static const char *const modes[] = {[NSI_SERVICE_SPLIT] = "split",
+		[NSI_SERVICE_JOIN] = "join",
+		[NSI_SERVICE_SHELL] = "shell",
+		[NSI_SERVICE_DENY] = "deny"};
 
 	emit_open(out, "service", '{');
 	emit_text(out, "name", e->service);

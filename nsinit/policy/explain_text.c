@@ -151,7 +151,8 @@ static void print_service(const struct explanation *e)
 void explain_in_text(const struct explanation *e)
 {
 	static const char *const verdicts[] = {[NSI_STAY] = "stays on the host",
-		[NSI_DENY] = "is refused", [NSI_CONTAINER] = "lands in a container"};
+		[NSI_DENY] = "is refused",
+		[NSI_CONTAINER] = "lands in a container"};
 	const struct nsi_decision *d = &e->decision;
 
 	printf("%s (uid %u) %s\n", e->user.name, (unsigned)e->user.uid, verdicts[d->verdict]);
