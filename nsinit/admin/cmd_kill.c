@@ -51,8 +51,9 @@ int cmd_kill(int argc, char **argv)
 	struct options_common o;
 	struct live live;
 	struct nsi_error err = {0};
+	struct emit e = {0};
 
-	if (!options_parse(argc, argv, "Cs", 0, &o))
+	if (!options_parse(argc, argv, "Csj", 0, &o))
 		return NSI_EXIT_FAILED;
 	int sig = o.signal ? signal_number(o.signal) : SIGKILL;
 	if (sig == 0) {
@@ -71,6 +72,12 @@ int cmd_kill(int argc, char **argv)
 	if (r < 0) {
 		nsi_fail(&err, -r, "signalling", "the container's process 1", NULL);
 		return report(&err);
+	}
+	if (o.json) {
+		emit_open(&e, NULL, '{');
+		live_emit(&e, &live);
+		emit_number(&e, "signal", sig);
+		emit_close(&e, '}');
 	}
 	return 0;
 }
@@ -111,8 +118,7 @@ int cmd_wait(int argc, char **argv)
 		return report(&err);
 	if (o.json) {
 		emit_open(&e, NULL, '{');
-		emit_text(&e, "id", live.id);
-		emit_text(&e, "rootfs", live.state.rootfs);
+		live_emit(&e, &live);
 		if (status < 0)
 			emit_null(&e, "status");
 		else

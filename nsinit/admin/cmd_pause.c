@@ -3,6 +3,7 @@
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/whole/control.h"
 #include "../commands.h"
+#include "../console/emit.h"
 #include "../console/options.h"
 #include "live.h"
 
@@ -31,9 +32,10 @@ static int order(int argc, char **argv, enum nsi_ask ask)
 	struct options_common o;
 	struct live live;
 	struct nsi_error err = {0};
+	struct emit e = {0};
 	int unused;
 
-	if (!options_parse(argc, argv, "C", 0, &o))
+	if (!options_parse(argc, argv, "Cj", 0, &o))
 		return NSI_EXIT_FAILED;
 	if (live_open(o.dir ? o.dir : ".", &live, &err) < 0)
 		return report(&err);
@@ -41,7 +43,15 @@ static int order(int argc, char **argv, enum nsi_ask ask)
 	if (r == 0 && ask == NSI_ASK_PAUSE)
 		r = wait_frozen(&live, &err);
 	live_close(&live);
-	return r < 0 ? report(&err) : 0;
+	if (r < 0)
+		return report(&err);
+	if (o.json) {
+		emit_open(&e, NULL, '{');
+		live_emit(&e, &live);
+		emit_bool(&e, "paused", ask == NSI_ASK_PAUSE);
+		emit_close(&e, '}');
+	}
+	return 0;
 }
 
 int cmd_pause(int argc, char **argv)

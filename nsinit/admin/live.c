@@ -64,6 +64,12 @@ int live_each(void (*visit)(const struct live *live, void *data), void *data)
 	return n;
 }
 
+void live_emit(struct emit *e, const struct live *live)
+{
+	emit_text(e, "id", live->id);
+	emit_text(e, "rootfs", live->state.rootfs);
+}
+
 long long live_seconds_since(uint64_t start)
 {
 	struct timespec now;

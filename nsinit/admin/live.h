@@ -4,6 +4,8 @@
 
 #include "../../libcore/whole/state.h"
 
+#include "../console/emit.h"
+
 #include <stdbool.h>
 
 struct live {
@@ -21,6 +23,9 @@ void live_close(struct live *live);
 
 /* All of them, one after the other, each closed again after its call. How many there were. */
 int live_each(void (*visit)(const struct live *live, void *data), void *data);
+
+/* "id" and "rootfs". */
+void live_emit(struct emit *e, const struct live *live);
 
 /* Seconds since its process 1 started. */
 long long live_age(const struct live *live);

@@ -5,6 +5,7 @@
 #include "../../libcore/whole/rootfs.h"
 #include "../../libcore/whole/state.h"
 #include "../commands.h"
+#include "../console/emit.h"
 #include "../console/invoker.h"
 #include "../container/container.h"
 #include "../doctor/doctor.h"
@@ -70,8 +71,9 @@ static const char *describe(const struct nsi_decision *d, char *buf, size_t size
 	return buf;
 }
 
-static void print_change(
-	const struct nsi_policy *current, const struct nsi_user *user, const struct nsi_decision *decision)
+/* `json` is a list of such objects, or NULL for people's text. */
+static void print_change(const struct nsi_policy *current, const struct nsi_user *user,
+	const struct nsi_decision *decision, struct emit *json)
 {
 	char before[1100] = "refused, there is no policy that can be read", after[1100];
 	struct nsi_decision was;
@@ -79,13 +81,19 @@ static void print_change(
 	if (current && nsi_policy_decide(current, user, &was, NULL) == 0)
 		describe(&was, before, sizeof(before));
 	describe(decision, after, sizeof(after));
-	if (strcmp(before, after) == 0)
+	if (json) {
+		emit_open(json, NULL, '{');
+		emit_text(json, "user", user->name);
+		emit_text(json, "before", before);
+		emit_text(json, "after", after);
+		emit_close(json, '}');
+	} else if (strcmp(before, after) == 0)
 		printf("%s: %s, as before\n", user->name, after);
 	else
 		printf("%s: %s (before: %s)\n", user->name, after, before);
 }
 
-static int check_everybody(const struct nsi_policy *policy, struct nsi_error *err)
+static int check_everybody(const struct nsi_policy *policy, struct emit *json, struct nsi_error *err)
 {
 	char names[2][256] = {"root"};
 	int n = invoker_name(names[1], sizeof(names[1])) ? 2 : 1, r = 0;
@@ -101,7 +109,7 @@ static int check_everybody(const struct nsi_policy *policy, struct nsi_error *er
 		if (r == 0)
 			r = check_user(policy, &user, &decision, err);
 		if (r == 0)
-			print_change(current, &user, &decision);
+			print_change(current, &user, &decision, json);
 		else
 			fprintf(stderr, "nsinit: %s could not log in any more:\n", names[i]);
 	}
@@ -164,33 +172,32 @@ static int replace(struct nsi_error *err)
 	return 0;
 }
 
-static int activate(const char *path, bool dry, struct nsi_error *err)
+/* Read once: what was checked is what is installed. */
+static int read_checked(
+	const char *path, struct emit *json, char **ret_text, size_t *ret_len, struct nsi_error *err)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	cleanup_free char *text = NULL;
 	struct nsi_policy *policy = NULL;
-	char who[160];
-	size_t len;
 
 	if (fd < 0)
 		return nsi_fail(err, errno, "opening", path, NULL);
-	/* Read once: what was checked is what is installed. */
-	int r = nsi_read_fd(fd, path, NSI_POLICY_MAX_BYTES, &text, &len, err);
+	int r = nsi_read_fd(fd, path, NSI_POLICY_MAX_BYTES, ret_text, ret_len, err);
 	if (r == 0)
-		r = nsi_policy_parse(path, text, len, &policy, err);
+		r = nsi_policy_parse(path, *ret_text, *ret_len, &policy, err);
 	if (r < 0)
 		return r;
-	r = check_everybody(policy, err);
+	r = check_everybody(policy, json, err);
 	if (r == 0)
 		warn_of_pam(policy);
 	nsi_policy_free(policy);
-	if (r < 0)
-		return r;
-	if (dry) {
-		puts("Nothing is changed.");
-		return 0;
-	}
-	r = write_fresh(text, len, err);
+	return r;
+}
+
+static int put_in_force(const char *text, size_t len, struct nsi_error *err)
+{
+	char who[160];
+	int r = write_fresh(text, len, err);
+
 	if (r == 0)
 		r = replace(err);
 	if (r < 0) {
@@ -199,27 +206,60 @@ static int activate(const char *path, bool dry, struct nsi_error *err)
 	}
 	openlog("nsinit", LOG_PID, LOG_AUTHPRIV);
 	syslog(LOG_NOTICE, "policy activated: %s", invoker_text(who, sizeof(who)));
-	puts(NSINIT_POLICY " is replaced; the one before is " OLD ".");
 	return 0;
+}
+
+static int activate(const char *path, bool dry, struct nsi_error *err)
+{
+	cleanup_free char *text = NULL;
+	size_t len;
+	int r = read_checked(path, NULL, &text, &len, err);
+
+	if (r == 0 && !dry)
+		r = put_in_force(text, len, err);
+	if (r == 0)
+		puts(dry ? "Nothing is changed." : NSINIT_POLICY " is replaced; the one before is " OLD ".");
+	return r;
+}
+
+/* The list comes while it is found out: an error in between ends it, and is told as well. */
+static int activate_json(const char *path, bool dry, struct nsi_error *err)
+{
+	cleanup_free char *text = NULL;
+	struct emit e = {0};
+	size_t len;
+
+	emit_open(&e, NULL, '{');
+	emit_open(&e, "users", '[');
+	int r = read_checked(path, &e, &text, &len, err);
+	emit_close(&e, ']');
+	if (r == 0 && !dry)
+		r = put_in_force(text, len, err);
+	emit_text(&e, "policy", NSINIT_POLICY);
+	emit_text(&e, "previous", r == 0 && !dry ? OLD : NULL);
+	emit_bool(&e, "activated", r == 0 && !dry);
+	emit_close(&e, '}');
+	return r;
 }
 
 int cmd_activate(int argc, char **argv)
 {
-	static const struct option longs[] = {{"dry-run", no_argument, NULL, 'n'}, {0}};
+	static const struct option longs[] = {
+		{"dry-run", no_argument, NULL, 'n'}, {"json", no_argument, NULL, 'j'}, {0}};
 	struct nsi_error err = {0};
-	bool dry = false;
+	bool dry = false, json = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) == 'n')
-		dry = true;
+	while ((c = getopt_long(argc, argv, "", longs, NULL)) == 'n' || c == 'j') {
+		dry |= c == 'n';
+		json |= c == 'j';
+	}
 	if (c != -1 || optind + 1 != argc) {
-		fputs("usage: nsinit activate [--dry-run] FILE\n", stderr);
+		print_usage("activate");
 		return NSI_EXIT_FAILED;
 	}
-	if (geteuid() != 0) {
-		nsi_failf(&err, EPERM, "running", "nsinit activate", "run it as root",
-			"it replaces the policy");
-		return report(&err);
-	}
-	return activate(argv[optind], dry, &err) < 0 ? report(&err) : 0;
+	if (need_root("activate", "it replaces the policy") != 0)
+		return NSI_EXIT_FAILED;
+	const char *path = argv[optind];
+	return (json ? activate_json(path, dry, &err) : activate(path, dry, &err)) < 0 ? report(&err) : 0;
 }

@@ -2,6 +2,7 @@
 #include "../../libcore/base/error.h"
 #include "../../libcore/base/str.h"
 #include "../commands.h"
+#include "../console/emit.h"
 #include "../console/invoker.h"
 
 #include <getopt.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 #include <syslog.h>
 #include <unistd.h>
+
+#define WHAT "it decides where logins land"
 
 /* "90s", "15m", "2h". False: not such a duration, or longer than is allowed. */
 static bool parse_duration(const char *text, unsigned *ret_seconds)
@@ -40,66 +43,82 @@ static bool parse_duration(const char *text, unsigned *ret_seconds)
 	return true;
 }
 
-static bool parse_options(int argc, char **argv, unsigned *ret_seconds)
+static bool parse_options(int argc, char **argv, unsigned *ret_seconds, bool *ret_json)
 {
-	static const struct option longs[] = {{"for", required_argument, NULL, 'f'}, {0}};
+	static const struct option longs[] = {
+		{"for", required_argument, NULL, 'f'}, {"json", no_argument, NULL, 'j'}, {0}};
 	bool given = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c != 'f' || !parse_duration(optarg, ret_seconds))
+		if (c == 'f' && parse_duration(optarg, ret_seconds))
+			given = true;
+		else if (c == 'j')
+			*ret_json = true;
+		else
 			return false;
-		given = true;
 	}
-	return given && optind == argc;
+	return given == (strcmp(argv[0], "disable") == 0) && optind == argc;
 }
 
-static int not_root(const char *command)
+/* For how many seconds logins are the host's from now on, and whether they were. */
+static void tell_json(unsigned seconds, bool was)
 {
-	struct nsi_error err;
+	struct emit e = {0};
 
-	nsi_failf(&err, EPERM, "running", command, "run it as root", "it decides where logins land");
-	return report(&err);
+	emit_open(&e, NULL, '{');
+	emit_number(&e, "disabled", seconds);
+	emit_bool(&e, "was_disabled", was);
+	emit_close(&e, '}');
 }
 
 int cmd_disable(int argc, char **argv)
 {
 	struct nsi_error err = {0};
 	unsigned seconds = 0;
+	bool json = false;
 	char who[160];
 
-	if (!parse_options(argc, argv, &seconds)) {
-		fputs("usage: nsinit disable --for DURATION   (90s, 15m, 2h; at most 24h)\n", stderr);
+	if (!parse_options(argc, argv, &seconds, &json)) {
+		print_usage("disable");
 		return NSI_EXIT_FAILED;
 	}
-	if (geteuid() != 0)
-		return not_root("nsinit disable");
+	if (need_root("disable", WHAT) != 0)
+		return NSI_EXIT_FAILED;
+	bool was = nsi_disabled_seconds() > 0;
 	if (nsi_disable(seconds, invoker_text(who, sizeof(who)), &err) < 0)
 		return report(&err);
 	openlog("nsinit", LOG_PID, LOG_AUTHPRIV);
 	syslog(LOG_WARNING, "disabled for %u s, every login is the host's: %s", seconds, who);
-	printf("Every login is the host's for %u s. \"nsinit enable\" ends that.\n", seconds);
+	if (json)
+		tell_json(seconds, was);
+	else
+		printf("Every login is the host's for %u s. \"nsinit enable\" ends that.\n", seconds);
 	return 0;
 }
 
 int cmd_enable(int argc, char **argv)
 {
 	struct nsi_error err = {0};
+	unsigned unused;
+	bool json = false;
 	char who[160];
 
-	(void)argv;
-	if (argc != 1) {
-		fputs("usage: nsinit enable\n", stderr);
+	if (!parse_options(argc, argv, &unused, &json)) {
+		print_usage("enable");
 		return NSI_EXIT_FAILED;
 	}
-	if (geteuid() != 0)
-		return not_root("nsinit enable");
+	if (need_root("enable", WHAT) != 0)
+		return NSI_EXIT_FAILED;
 	bool was = nsi_disabled_seconds() > 0;
 	int r = nsi_enable(&err);
 	if (r < 0 && r != -ENOENT)
 		return report(&err);
 	openlog("nsinit", LOG_PID, LOG_AUTHPRIV);
 	syslog(LOG_NOTICE, "enabled: %s", invoker_text(who, sizeof(who)));
-	puts(was ? "Logins are contained again, as the policy says." : "It was not disabled.");
+	if (json)
+		tell_json(0, was);
+	else
+		puts(was ? "Logins are contained again, as the policy says." : "It was not disabled.");
 	return 0;
 }

@@ -1,4 +1,5 @@
 """nsinit activate: a new policy takes effect whole, and locks neither root nor the administrator out."""
+import json
 import os
 import unittest
 
@@ -56,6 +57,20 @@ class Activate(unittest.TestCase):
         self.assertEqual((st.st_mode & 0o7777, st.st_uid, st.st_gid), (0o644, 0, 0))
         until(lambda: 'policy activated: sudo_user=alice' in log_text()[log:], 'the line in the log')
         self.assertEqual(ssh('alice', 'hostname').stdout, 'inside\n')
+
+    def test_json(self):
+        new(HOST, MAPPED)
+        users = [{'user': 'root', 'before': 'host', 'after': 'host'},
+                 {'user': 'alice', 'before': 'host', 'after': f'container {ROOT}'}]
+        told = {'users': users, 'policy': CONF, 'previous': None, 'activated': False}
+        self.assertEqual(json.loads(self.activate('--json', '--dry-run', sudo='alice').stdout), told)
+        self.assertEqual(self.text(), self.before)
+        self.assertEqual(json.loads(self.activate('--json', sudo='alice').stdout),
+                         {**told, 'previous': f'{CONF}.old', 'activated': True})
+        self.assertEqual(self.text(), self.text(NEW))
+        write(NEW, 'oops')
+        done = self.activate('--json')
+        self.assertEqual((done.returncode, json.loads(done.stdout)), (125, {**told, 'users': []}))
 
     def test_dry_run_changes_nothing(self):
         new(HOST, MAPPED)

@@ -1,5 +1,6 @@
 """Fails closed: whatever is broken, a mapped user gets nothing on the host; and the ways out that root has."""
 import glob
+import json
 import os
 import re
 import time
@@ -272,6 +273,11 @@ class Disabled(Case):
             self.assertEqual(done.returncode, 125, arguments)
             self.assertFalse(os.path.exists(DISABLED))
         self.disable('24h')
+
+    def test_json(self):
+        for command, told in ((['disable', '--for', '15m'], (900, False)), (['disable', '--for', '2h'], (7200, True)),
+                              (['enable'], (0, True)), (['enable'], (0, False))):
+            self.assertEqual(json.loads(nsinit(*command, '--json').stdout), {'disabled': told[0], 'was_disabled': told[1]})
 
     def test_root_only(self):
         for command in (['disable', '--for', '1h'], ['enable']):
