@@ -14,7 +14,7 @@
 #include <sys/signalfd.h>
 #include <syslog.h>
 
-enum { CLIENT = 3 };
+enum { CLIENT = 3, START_SECONDS = 60 };
 
 static void refuse(const struct nsi_error *err)
 {
@@ -57,14 +57,20 @@ static int start(struct container *c, int rootfd, const struct nsi_login *login,
 	static char name[] = "nsinit-init";
 	static char *const argv[] = {name, NULL}, *const env[] = {NULL};
 	struct nsi_exec exec = {.argv = argv, .env = env, .stdio = {0, 1, 2}, .umask = 0022, .image = -1};
-	int r = container_load(c, rootfd, login, err);
 
+	/*
+	 * Whoever waits for the container's lock waits for this. libseccomp 2.5, for one, runs in circles
+	 * when it has no memory.
+	 */
+	alarm(START_SECONDS);
+	int r = container_load(c, rootfd, login, err);
 	if (r == 0)
 		r = nsi_sealed_copy(NSINIT_INIT, &exec.image, err);
 	if (r == 0)
 		r = container_start(c, &exec, err);
 	if (exec.image >= 0)
 		close(exec.image);
+	alarm(0);
 	return r;
 }
 
