@@ -137,7 +137,8 @@ struct nsi_decision {
 	int idle;         /* with NSI_LIFETIME_LINGER: seconds without session and process until it ends */
 	int max_age;      /* seconds after which the container is ended; 0: none */
 	int max_sessions; /* 0: any number */
-	struct nsi_resources limits; /* ceilings, which hold whatever container.json says */
+	struct nsi_resources limits;         /* ceilings, which hold whatever container.json says */
+	struct nsi_resources session_limits; /* of each session; none set: no cgroup of its own */
 	struct nsi_ceilings ceilings;
 	bool clamp;       /* more than that is cut down to it, not refused */
 	bool best_effort; /* a limit that this host cannot keep is left out, not refused */

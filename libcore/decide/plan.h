@@ -70,10 +70,11 @@ struct nsi_plan {
 	struct nsi_confinement confine;
 	char hostname[65], domainname[65];
 	struct nsi_network network;
-	struct nsi_resources resources;  /* none set: no cgroup */
-	bool resources_optional;         /* leave out what this host cannot keep */
-	char limits_note[NSI_NOTE_SIZE]; /* for the log: what was cut down */
-	char zone[128];                  /* the host's file of the time zone; "": the image's */
+	struct nsi_resources resources;         /* none set: no cgroup */
+	struct nsi_resources session_resources; /* of each session of a login container; the same */
+	bool resources_optional;                /* leave out what this host cannot keep */
+	char limits_note[NSI_NOTE_SIZE];        /* for the log: what was cut down */
+	char zone[128];                         /* the host's file of the time zone; "": the image's */
 	struct nsi_sysctl sysctls[NSI_MAX_SYSCTLS];
 	struct nsi_device devices[NSI_MAX_DEVICES];
 	int n_devices;

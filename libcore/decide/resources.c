@@ -32,6 +32,7 @@ int nsi_plan_resources(struct nsi_plan *plan, const struct nsi_resources *asked,
 	plan->resources = *asked;
 	if (!d)
 		return 0;
+	plan->session_resources = d->session_limits;
 	plan->resources_optional = d->best_effort;
 	for (int i = 0; i < NSI_LIMITS; i++) {
 		enum nsi_limit limit = (enum nsi_limit)i;

@@ -20,7 +20,7 @@ static const char *const top_names[] = {
 	"version", "unmapped", "services", "networks", "defaults", "rules", NULL};
 #define OPTION_NAMES                                                                                         \
 	"userns", "lifetime", "idle", "max_age", "max_sessions", "home", "tty", "accounts", "dns", "shell",  \
-		"limits", "resources", "ownership"
+		"limits", "session_limits", "resources", "ownership"
 static const char *const option_names[] = {OPTION_NAMES, NULL};
 static const char *const rule_names[] = {"user", "group", "stay", "deny", NSI_ROOT_NAMES, OPTION_NAMES, NULL};
 
@@ -192,7 +192,8 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 	if (read_count(r, group, "idle", 1, &options->idle) < 0 ||
 		read_count(r, group, "max_age", 1, &options->max_age) < 0 ||
 		read_count(r, group, "max_sessions", 1, &options->max_sessions) < 0 ||
-		read_shell(r, group, options) < 0 || read_limits(r, group, options) < 0)
+		read_shell(r, group, options) < 0 || read_limits(r, group, options) < 0 ||
+		nsi_policy_session_limits(r, group, options) < 0)
 		return -EINVAL;
 	return read_lifetime(r, group, &options->lifetime);
 }

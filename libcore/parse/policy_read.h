@@ -38,6 +38,9 @@ int nsi_policy_mount_limits(struct reader *r, const config_setting_t *limits, st
 int nsi_policy_resource_limits(
 	struct reader *r, const config_setting_t *limits, struct nsi_decision *options);
 
+/* "session_limits" of a rule. */
+int nsi_policy_session_limits(struct reader *r, const config_setting_t *group, struct nsi_decision *options);
+
 /* What "limits" of a rule says of capabilities, namespaces, kernel settings and devices. */
 #define NSI_CEILING_LIMITS "capabilities", "host_namespaces", "sysctl", "devices"
 int nsi_policy_ceilings(struct reader *r, const config_setting_t *limits, struct nsi_ceilings *ceilings);

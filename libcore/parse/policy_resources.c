@@ -1,4 +1,4 @@
-/* The policy's word on memory, processors and processes: what no container may use more of. */
+/* The policy's word on memory, processors and processes: what no container, or session, may use more of. */
 #include "policy_read.h"
 #include "resources.h"
 
@@ -15,7 +15,7 @@ static bool whole_number(const config_setting_t *s, uint64_t *ret)
 }
 
 static int read_size(struct reader *r, const config_setting_t *limits, const char *name, enum nsi_limit limit,
-	uint64_t least, struct nsi_decision *options)
+	uint64_t least, struct nsi_resources *ret)
 {
 	const config_setting_t *s = config_setting_get_member(limits, name);
 	uint64_t bytes;
@@ -29,21 +29,21 @@ static int read_size(struct reader *r, const config_setting_t *limits, const cha
 			least ? ", at least 1M" : "");
 		return nsi_policy_fault(r, s, "for example \"512M\"", what);
 	}
-	nsi_limit_put(&options->limits, limit, bytes);
+	nsi_limit_put(ret, limit, bytes);
 	return 0;
 }
 
-static int read_cpu(struct reader *r, const config_setting_t *s, struct nsi_decision *options)
+static int read_cpu(struct reader *r, const config_setting_t *s, struct nsi_resources *ret)
 {
 	const char *text = s ? config_setting_get_string(s) : NULL;
 
-	if (s && (!text || !nsi_parse_cpu(text, &options->limits)))
+	if (s && (!text || !nsi_parse_cpu(text, ret)))
 		return nsi_policy_fault(r, s, "for example \"100%\"",
 			"\"cpu\" must be a percentage of one CPU, or QUOTA/PERIOD in microseconds");
 	return 0;
 }
 
-static int read_pids(struct reader *r, const config_setting_t *s, struct nsi_decision *options)
+static int read_pids(struct reader *r, const config_setting_t *s, struct nsi_resources *ret)
 {
 	uint64_t n;
 
@@ -51,7 +51,7 @@ static int read_pids(struct reader *r, const config_setting_t *s, struct nsi_dec
 		return 0;
 	if (!whole_number(s, &n) || n < 1 || n > NSI_PIDS_MOST)
 		return nsi_policy_fault(r, s, NULL, "\"pids\" must be between 1 and 4194304");
-	nsi_limit_put(&options->limits, NSI_PIDS_MAX, n);
+	nsi_limit_put(ret, NSI_PIDS_MAX, n);
 	return 0;
 }
 
@@ -65,12 +65,32 @@ static int read_clamp(struct reader *r, const config_setting_t *s, struct nsi_de
 	return 0;
 }
 
+static int read_resources(struct reader *r, const config_setting_t *group, struct nsi_resources *ret)
+{
+	if (read_size(r, group, "memory", NSI_MEMORY_MAX, NSI_MEMORY_LEAST, ret) < 0 ||
+		read_size(r, group, "swap", NSI_MEMORY_SWAP, 0, ret) < 0 ||
+		read_cpu(r, config_setting_get_member(group, "cpu"), ret) < 0)
+		return -EINVAL;
+	return read_pids(r, config_setting_get_member(group, "pids"), ret);
+}
+
 int nsi_policy_resource_limits(struct reader *r, const config_setting_t *limits, struct nsi_decision *options)
 {
-	if (read_size(r, limits, "memory", NSI_MEMORY_MAX, NSI_MEMORY_LEAST, options) < 0 ||
-		read_size(r, limits, "swap", NSI_MEMORY_SWAP, 0, options) < 0 ||
-		read_cpu(r, config_setting_get_member(limits, "cpu"), options) < 0 ||
-		read_pids(r, config_setting_get_member(limits, "pids"), options) < 0)
+	if (read_resources(r, limits, &options->limits) < 0)
 		return -EINVAL;
 	return read_clamp(r, config_setting_get_member(limits, "clamp"), options);
+}
+
+int nsi_policy_session_limits(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
+{
+	static const char *const session_names[] = {"memory", "swap", "cpu", "pids", NULL};
+	const config_setting_t *limits = config_setting_get_member(group, "session_limits");
+
+	if (!limits)
+		return 0;
+	if (!config_setting_is_group(limits))
+		return nsi_policy_fault(r, limits, NULL, "\"session_limits\" must be a group: { ... }");
+	if (nsi_policy_names(r, limits, session_names) < 0)
+		return -EINVAL;
+	return read_resources(r, limits, &options->session_limits);
 }

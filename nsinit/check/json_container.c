@@ -269,6 +269,7 @@ json_object *check_json_container(const struct check_container *c)
 	put(object, "readonly_paths", targets(c, NSI_OP_READONLY));
 	put(object, "network", network(spec));
 	put(object, "resources", resources(&c->plan->resources));
+	put(object, "session_resources", resources(&c->plan->session_resources));
 	put_process(object, &spec->process);
 	for (size_t i = 0; spec->environment[i]; i++)
 		append(environment, json_object_new_string(spec->environment[i]));

@@ -3,6 +3,7 @@
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/compat.h"
 #include "../../libcore/base/io.h"
+#include "../../libcore/parse/resources.h"
 #include "../../libcore/whole/rootfs.h"
 #include "check.h"
 
@@ -82,6 +83,24 @@ static const char *directory(const struct nsi_rule *rule)
 	return rule->image ? rule->image : rule->rootfs;
 }
 
+/* A limit of each session that all of them together cannot reach. */
+static void judge_session_limits(const struct nsi_decision *d, struct check_warnings *w)
+{
+	char each[48], all[48];
+
+	for (int i = 0; i < NSI_LIMITS; i++) {
+		enum nsi_limit limit = (enum nsi_limit)i;
+
+		if (!nsi_limit_set(&d->session_limits, limit) || !nsi_limit_set(&d->limits, limit) ||
+			!nsi_limit_exceeds(&d->session_limits, &d->limits, limit))
+			continue;
+		check_warn(w, "session-limits", "lower it, or remove it",
+			"session_limits: %s=%s is more than the %s that \"limits\" gives the whole container",
+			nsi_limit_file(limit), nsi_limit_text(&d->session_limits, limit, each, sizeof(each)),
+			nsi_limit_text(&d->limits, limit, all, sizeof(all)));
+	}
+}
+
 static void judge_options(const struct nsi_rule *rule, struct check_warnings *w)
 {
 	const struct nsi_decision *d = &rule->options;
@@ -97,6 +116,7 @@ static void judge_options(const struct nsi_rule *rule, struct check_warnings *w)
 	if (d->lifetime == NSI_LIFETIME_FOREVER && !d->max_age)
 		check_warn(w, "no-end", "give it a max_age, or lifetime = \"linger\"",
 			"lifetime = \"forever\" without max_age: what runs inside never ends");
+	judge_session_limits(d, w);
 }
 
 static void judge_top(const struct nsi_policy *policy, struct check_warnings *w)

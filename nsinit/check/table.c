@@ -121,12 +121,12 @@ static void print_limits(const struct nsi_process_spec *p)
 		print_pair("sysctl:", p->sysctls[i].name, " = ", p->sysctls[i].value);
 }
 
-static void print_resources(const struct nsi_resources *res)
+static void print_resources(const char *title, const struct nsi_resources *res)
 {
 	char text[256];
 
 	if (res->set)
-		printf("resources:    %s\n", nsi_resources_text(res, text, sizeof(text)));
+		printf("%-13s %s\n", title, nsi_resources_text(res, text, sizeof(text)));
 }
 
 static void print_container(const struct check_container *c)
@@ -157,7 +157,8 @@ static void print_container(const struct check_container *c)
 	print_targets(c, "masked:", NSI_OP_MASK);
 	print_targets(c, "read-only:", NSI_OP_READONLY);
 	print_network(spec);
-	print_resources(&c->plan->resources);
+	print_resources("resources:", &c->plan->resources);
+	print_resources("a session:", &c->plan->session_resources);
 	print_limits(p);
 	if (p->timezone[0])
 		printf("timezone:     %s\n", p->timezone);

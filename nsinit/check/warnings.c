@@ -190,7 +190,7 @@ void check_judge_container(const struct check_container *c, struct check_warning
 			"no system call filter: all of the kernel is within its reach");
 	judge_profile(c, w);
 	judge_files(c, w);
-	if (!c->plan->confine.limits.n && !c->plan->resources.set)
+	if (!c->plan->confine.limits.n && !c->plan->resources.set && !c->plan->session_resources.set)
 		check_warn(w, "no-limits", "add \"resources\", of memory and pids",
 			"nothing limits what it uses of the machine");
 }

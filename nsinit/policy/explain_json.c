@@ -76,6 +76,8 @@ static void emit_limits(struct emit *out, const struct nsi_decision *d)
 	char text[256];
 
 	emit_known(out, "limits", d->limits.set ? nsi_resources_text(&d->limits, text, sizeof(text)) : NULL);
+	emit_known(out, "session_limits",
+		d->session_limits.set ? nsi_resources_text(&d->session_limits, text, sizeof(text)) : NULL);
 	emit_bool(out, "clamp", d->clamp);
 	emit_bool(out, "best_effort", d->best_effort);
 }

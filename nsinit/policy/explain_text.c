@@ -97,6 +97,8 @@ static void print_limits(const struct nsi_decision *d)
 	if (d->limits.set)
 		printf("limits:    %s%s\n", nsi_resources_text(&d->limits, text, sizeof(text)),
 			d->clamp ? ", more is cut down to it" : "");
+	if (d->session_limits.set)
+		printf("a session: %s\n", nsi_resources_text(&d->session_limits, text, sizeof(text)));
 	if (d->best_effort)
 		puts("resources: best-effort");
 }
