@@ -50,6 +50,8 @@ int main(int argc, char **argv)
 	pid_t command = 0;
 
 	prctl(PR_SET_NAME, "nsinit-init");
+	if (argc == 1)
+		prctl(PR_SET_DUMPABLE, 0); /* nobody inside makes it do anything else */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	if (argc > 1) {

@@ -3,11 +3,14 @@
 #include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "../base/io.h"
+#include "../base/str.h"
 #include "proc.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+
+enum { SCORE_LEAST = -999 };
 
 static int fail_limit(const struct nsi_rlimit *limit, struct nsi_error *err)
 {
@@ -96,4 +99,26 @@ int nsi_set_oom_score(int pidfd, const struct nsi_limits *limits, struct nsi_err
 		return r;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d/oom_score_adj", process);
 	return write_score(path, limits->oom_score_adj, err);
+}
+
+void nsi_spare_process(int pidfd, int by)
+{
+	cleanup_fd int process = -1;
+	cleanup_fd int file = nsi_pidfd_dir(pidfd, &process, NULL) < 0
+				      ? -1
+				      : openat(process, "oom_score_adj", O_RDWR | O_CLOEXEC);
+	char text[16] = "";
+	unsigned long long number;
+
+	if (file < 0 || read(file, text, sizeof(text) - 1) <= 0)
+		return;
+	bool negative = text[0] == '-';
+	text[strcspn(text, "\n")] = '\0';
+	if (!nsi_parse_number(text + negative, 0, 1000, &number))
+		return;
+	int score = negative ? -(int)number : (int)number;
+	/* The least would be never, not even where that is all that frees what its container has filled. */
+	snprintf(text, sizeof(text), "%d", score - by < SCORE_LEAST ? SCORE_LEAST : score - by);
+	if (score > SCORE_LEAST)
+		(void)!pwrite(file, text, strlen(text), 0);
 }

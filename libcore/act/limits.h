@@ -19,4 +19,7 @@ int nsi_set_limits(const struct nsi_limits *limits, struct nsi_error *err);
  */
 int nsi_set_oom_score(int pidfd, const struct nsi_limits *limits, struct nsi_error *err);
 
+/* Have the kernel kill others before the process, when memory is short: lower its score, as far as we may. */
+void nsi_spare_process(int pidfd, int by);
+
 #endif
