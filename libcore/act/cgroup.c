@@ -8,17 +8,13 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
 
-enum { END_BY_ITSELF_MS = 250, END_KILLED_MS = 3000, FILE_BYTES = 4096 };
-
-#define PARENT "nsinit"
+enum { FILE_BYTES = 4096 };
 
 /* ------------------------------------------------------------------ files */
 
@@ -33,16 +29,23 @@ ssize_t nsi_cgroup_read(int dir, const char *file, char *buf, size_t size)
 	return n;
 }
 
-static int put(int dir, const char *file, const char *text)
+bool nsi_cgroup_number(int dir, const char *file, const char *name, unsigned long long *ret)
+{
+	char text[FILE_BYTES];
+
+	return nsi_cgroup_read(dir, file, text, sizeof(text)) >= 0 && nsi_counter(text, name, ret);
+}
+
+int nsi_cgroup_put(int dir, const char *file, const char *text)
 {
 	cleanup_fd int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
 
 	return fd < 0 || write(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
-static int open_dir(const char *path)
+static int open_dir(int dir, const char *path)
 {
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return openat(dir, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
 /* ------------------------------------------------------------------ the place */
@@ -109,77 +112,90 @@ static void find_base(const char *mount, char *base, size_t size)
 
 /* ------------------------------------------------------------------ controllers and limits */
 
-/* Hand a controller on from this group to those below it. */
-static bool enable(int dir, const char *controller)
+/* Hand a controller on from the group at `at`, below `dir`, to those below it. */
+static int enable(int dir, const char *at, const char *controller)
 {
-	char text[FILE_BYTES], order[32];
+	char file[40], text[FILE_BYTES], order[32];
 
-	if (nsi_cgroup_read(dir, "cgroup.subtree_control", text, sizeof(text)) >= 0 &&
-		nsi_has_word(text, controller))
-		return true;
+	snprintf(file, sizeof(file), "%scgroup.subtree_control", at);
+	if (nsi_cgroup_read(dir, file, text, sizeof(text)) >= 0 && nsi_has_word(text, controller))
+		return 0;
 	snprintf(order, sizeof(order), "+%s", controller);
-	return put(dir, "cgroup.subtree_control", order) == 0;
+	return nsi_cgroup_put(dir, file, order);
 }
 
-static int missing(struct nsi_cgroup *c, enum nsi_limit limit, bool best_effort, const char *where, int code,
+/* For the container's group: those above it hand it on. */
+static int enable_above(const struct nsi_cgroup *c, const char *controller)
+{
+	int r = enable(c->dir, "../../", controller);
+
+	return r < 0 ? r : enable(c->dir, "../", controller);
+}
+
+static int set(int dir, const struct nsi_resources *want, enum nsi_limit limit)
+{
+	char value[64];
+
+	nsi_limit_value(want, limit, value, sizeof(value));
+	return nsi_cgroup_put(dir, nsi_limit_file(limit), value);
+}
+
+/* A limit that cannot be kept, of the container or of its sessions ("session "). */
+static int missing(struct nsi_cgroup *c, const char *whose, enum nsi_limit limit, bool best_effort, int code,
 	struct nsi_error *err)
 {
 	const char *file = nsi_limit_file(limit);
 	size_t used = strlen(c->note);
 
 	if (best_effort) {
-		snprintf(c->note + used, sizeof(c->note) - used, "%s%s", used ? ", " : "", file);
+		snprintf(c->note + used, sizeof(c->note) - used, "%s%s%s", used ? ", " : "", whose, file);
 		return 0;
 	}
 	nsi_failf(err, ENOTSUP, "limiting", file,
 		"boot with cgroup v2 and this controller, take the limit out, or set resources = "
 		"\"best-effort\" in the rule",
 		"the %s controller of cgroup v2 is not to be had in %s (%s)", nsi_limit_controller(limit),
-		where, strerrordesc_np(code));
+		c->base, strerrordesc_np(code));
 	return nsi_error_reason(err, "resources");
 }
 
-static int apply(struct nsi_cgroup *c, int base, int parent, const struct nsi_resources *want,
-	bool best_effort, const char *where, struct nsi_error *err)
+static int apply(
+	struct nsi_cgroup *c, const struct nsi_resources *want, bool best_effort, struct nsi_error *err)
 {
-	char value[64];
 	int r = 0;
 
 	for (int i = 0; r == 0 && i < NSI_LIMITS; i++) {
 		enum nsi_limit limit = (enum nsi_limit)i;
-		const char *controller = nsi_limit_controller(limit);
-		int done;
+		int done = c->dir < 0 ? -ENOENT : 0;
 
 		if (!nsi_limit_set(want, limit))
 			continue;
-		nsi_limit_value(want, limit, value, sizeof(value));
-		if (!enable(base, controller) || !enable(parent, controller))
-			done = -errno;
-		else
-			done = put(c->dir, nsi_limit_file(limit), value);
+		if (done == 0)
+			done = enable_above(c, nsi_limit_controller(limit));
+		if (done == 0)
+			done = set(c->dir, want, limit);
 		if (done < 0)
-			r = missing(c, limit, best_effort, where, -done, err);
+			r = missing(c, "", limit, best_effort, -done, err);
 	}
 	return r;
 }
 
-/* ------------------------------------------------------------------ its life */
+/* ------------------------------------------------------------------ the container's */
 
-/* "nsinit" and the group below it. The end of another container may remove the first meanwhile. */
-static int make_dirs(const char *base, struct nsi_cgroup *c, const char *id, int *ret_parent)
+/* NSI_CGROUP_PARENT and the group below it. The end of another container may remove the first meanwhile. */
+static int make_dirs(struct nsi_cgroup *c, const char *id)
 {
-	char parent[496];
+	char parent[512];
 
-	snprintf(parent, sizeof(parent), "%s/" PARENT, base);
+	snprintf(parent, sizeof(parent), "%s/" NSI_CGROUP_PARENT, c->base);
 	if (snprintf(c->path, sizeof(c->path), "%s/%s", parent, id) >= (int)sizeof(c->path))
 		return -ENAMETOOLONG;
 	for (int i = 0; i < 10; i++) {
 		if (mkdir(parent, 0755) < 0 && errno != EEXIST)
 			return -errno;
 		if (mkdir(c->path, 0755) == 0) {
-			c->dir = open_dir(c->path);
-			*ret_parent = open_dir(parent);
-			return c->dir < 0 || *ret_parent < 0 ? -errno : 0;
+			c->dir = open_dir(AT_FDCWD, c->path);
+			return c->dir < 0 ? -errno : 0;
 		}
 		if (errno == EEXIST)
 			nsi_cgroup_sweep(c->path);
@@ -192,25 +208,14 @@ static int make_dirs(const char *base, struct nsi_cgroup *c, const char *id, int
 int nsi_cgroup_make(const char *id, const struct nsi_resources *want, bool best_effort,
 	struct nsi_cgroup *ret, struct nsi_error *err)
 {
-	struct nsi_cgroup c = {.dir = -1};
-	cleanup_fd int parent = -1, base_dir = -1;
+	struct nsi_cgroup c = {.dir = -1, .own = -1, .base = "/sys/fs/cgroup"};
 	const char *mount = nsi_cgroup_mount();
-	char base[480];
 	int r = 0;
 
-	if (!mount) {
-		for (int i = 0; r == 0 && i < NSI_LIMITS; i++)
-			if (nsi_limit_set(want, (enum nsi_limit)i))
-				r = missing(
-					&c, (enum nsi_limit)i, best_effort, "/sys/fs/cgroup", ENOENT, err);
-		if (r == 0)
-			*ret = c;
-		return r;
+	if (mount) {
+		find_base(mount, c.base, sizeof(c.base));
+		r = make_dirs(&c, id);
 	}
-	find_base(mount, base, sizeof(base));
-	r = make_dirs(base, &c, id, &parent);
-	if (r == 0 && (base_dir = open_dir(base)) < 0)
-		r = -errno;
 	if (r < 0) {
 		nsi_fail(err, -r, "making the cgroup", c.path,
 			r == -EROFS ? "ProtectControlGroups= of the unit that starts containers must be off"
@@ -218,7 +223,7 @@ int nsi_cgroup_make(const char *id, const struct nsi_resources *want, bool best_
 		nsi_error_reason(err, "resources");
 	}
 	if (r == 0)
-		r = apply(&c, base_dir, parent, want, best_effort, base, err);
+		r = apply(&c, want, best_effort, err);
 	if (r < 0)
 		nsi_cgroup_end(&c);
 	else
@@ -226,12 +231,106 @@ int nsi_cgroup_make(const char *id, const struct nsi_resources *want, bool best_
 	return r;
 }
 
+int nsi_cgroup_place(const struct nsi_cgroup *c)
+{
+	return c->own >= 0 ? c->own : c->dir;
+}
+
+/* ------------------------------------------------------------------ its sessions' */
+
+/* Which limits the groups of sessions can have: the file is there, once the controller is handed on. */
+static int prepare_sessions(
+	struct nsi_cgroup *c, const struct nsi_resources *each, bool best_effort, struct nsi_error *err)
+{
+	int r = 0;
+
+	/* To be told in which group the kernel kills, and refuses to fork, even if only others are limited.
+	 */
+	if (c->own >= 0 && enable_above(c, "memory") == 0)
+		enable(c->dir, "", "memory");
+	if (c->own >= 0 && enable_above(c, "pids") == 0)
+		enable(c->dir, "", "pids");
+	for (int i = 0; r == 0 && i < NSI_LIMITS; i++) {
+		enum nsi_limit limit = (enum nsi_limit)i;
+		const char *controller = nsi_limit_controller(limit);
+		int done = c->own < 0 ? -ENOENT : 0;
+
+		if (!nsi_limit_set(each, limit))
+			continue;
+		if (done == 0)
+			done = enable_above(c, controller);
+		if (done == 0)
+			done = enable(c->dir, "", controller);
+		if (done == 0 && faccessat(c->own, nsi_limit_file(limit), W_OK, 0) < 0)
+			done = -errno;
+		if (done < 0)
+			r = missing(c, "session ", limit, best_effort, -done, err);
+		else
+			c->sessions.set |= 1U << limit;
+	}
+	return r;
+}
+
+int nsi_cgroup_divide(struct nsi_cgroup *c, int pidfd, const struct nsi_resources *each, bool best_effort,
+	struct nsi_error *err)
+{
+	int r = 0;
+
+	c->sessions = *each;
+	c->sessions.set = 0;
+	if (c->dir >= 0) {
+		if (mkdirat(c->dir, NSI_CGROUP_OWN, 0755) < 0 ||
+			(c->own = open_dir(c->dir, NSI_CGROUP_OWN)) < 0)
+			r = nsi_fail(err, errno, "making the cgroup", c->path, NULL);
+		else
+			r = nsi_cgroup_move_process(c->own, pidfd, err);
+	}
+	if (r < 0)
+		return nsi_error_reason(err, "resources");
+	return prepare_sessions(c, each, best_effort, err);
+}
+
+int nsi_cgroup_open_session(const struct nsi_cgroup *c, const char *name, int *ret_dir, struct nsi_error *err)
+{
+	cleanup_fd int dir = -1;
+	int r = mkdirat(c->dir, name, 0755) < 0 ? -errno : 0;
+
+	if (r < 0) {
+		nsi_fail(err, -r, "making the session's cgroup", name, NULL);
+		nsi_error_reason(err, "resources");
+		return r;
+	}
+	dir = open_dir(c->dir, name);
+	if (dir < 0)
+		r = nsi_fail(err, errno, "opening the session's cgroup", name, NULL);
+	for (int i = 0; r == 0 && i < NSI_LIMITS; i++) {
+		enum nsi_limit limit = (enum nsi_limit)i;
+		int done = nsi_limit_set(&c->sessions, limit) ? set(dir, &c->sessions, limit) : 0;
+
+		if (done < 0)
+			r = nsi_fail(err, -done, "limiting the session by", nsi_limit_file(limit), NULL);
+	}
+	if (r < 0) {
+		nsi_cgroup_close_session(c, name);
+		return nsi_error_reason(err, "resources");
+	}
+	*ret_dir = nsi_take_fd(&dir);
+	return 0;
+}
+
+bool nsi_cgroup_close_session(const struct nsi_cgroup *c, const char *name)
+{
+	return c->dir < 0 || unlinkat(c->dir, name, AT_REMOVEDIR) == 0 || errno != EBUSY;
+}
+
+/* ------------------------------------------------------------------ members */
+
 int nsi_cgroup_move(int dir, pid_t pid, struct nsi_error *err)
 {
 	char text[16];
 
 	snprintf(text, sizeof(text), "%d", (int)pid);
-	int r = put(dir, "cgroup.procs", text);
+	int r = nsi_cgroup_put(dir, "cgroup.procs", text);
 	return r < 0 ? nsi_fail(err, -r, "moving to", "the container's cgroup",
 			       r == -ENODEV ? "it has ended" : NULL)
 		     : 0;
@@ -249,7 +348,7 @@ int nsi_cgroup_move_process(int dir, int pidfd, struct nsi_error *err)
 
 int nsi_cgroup_freeze(int dir, bool frozen, struct nsi_error *err)
 {
-	int r = put(dir, "cgroup.freeze", frozen ? "1" : "0");
+	int r = nsi_cgroup_put(dir, "cgroup.freeze", frozen ? "1" : "0");
 
 	return r < 0 ? nsi_fail(err, -r, "freezing", "the container's cgroup", NULL) : 0;
 }
@@ -257,84 +356,6 @@ int nsi_cgroup_freeze(int dir, bool frozen, struct nsi_error *err)
 bool nsi_cgroup_frozen(int dir)
 {
 	unsigned long long frozen;
-	char text[256];
 
-	return nsi_cgroup_read(dir, "cgroup.events", text, sizeof(text)) > 0 &&
-	       nsi_counter(text, "frozen", &frozen) && frozen == 1;
-}
-
-static bool populated(int events)
-{
-	unsigned long long processes;
-	char text[256];
-	ssize_t n = pread(events, text, sizeof(text) - 1, 0);
-
-	text[n > 0 ? n : 0] = '\0';
-	return nsi_counter(text, "populated", &processes) && processes > 0;
-}
-
-static bool wait_empty(int events, int ms)
-{
-	struct pollfd p = {.fd = events, .events = POLLPRI};
-
-	/* Short sleeps beside the notification: the kernel sends at most one in 10 ms. */
-	for (; populated(events) && ms > 0; ms -= 10)
-		poll(&p, 1, 10);
-	return !populated(events);
-}
-
-/* cgroup.kill is of Linux 5.14; before that one after the other, again and again. */
-static void kill_all(int dir)
-{
-	char text[FILE_BYTES];
-	const char *rest = text;
-	pid_t pid;
-
-	if (put(dir, "cgroup.kill", "1") == 0 || nsi_cgroup_read(dir, "cgroup.procs", text, sizeof(text)) < 0)
-		return;
-	while (nsi_next_pid(&rest, &pid))
-		kill(pid, SIGKILL);
-}
-
-/* What ends with pid 1 does so by itself, in order; the rest is killed. */
-static void end(int dir, const char *path, int patience_ms)
-{
-	cleanup_fd int events = openat(dir, "cgroup.events", O_RDONLY | O_CLOEXEC);
-	char parent[512];
-
-	if (events >= 0 && !wait_empty(events, patience_ms))
-		for (int i = 0; i < END_KILLED_MS / 100; i++) {
-			kill_all(dir);
-			if (wait_empty(events, 100))
-				break;
-		}
-	for (int i = 0; rmdir(path) < 0 && errno == EBUSY && i < 100; i++)
-		poll(NULL, 0, 10);
-	snprintf(parent, sizeof(parent), "%s", path);
-	*strrchr(parent, '/') = '\0';
-	rmdir(parent); /* if it was the last container */
-}
-
-void nsi_cgroup_end(struct nsi_cgroup *c)
-{
-	if (c->dir < 0)
-		return;
-	end(c->dir, c->path, END_BY_ITSELF_MS);
-	close(nsi_take_fd(&c->dir));
-}
-
-void nsi_cgroup_sweep(const char *path)
-{
-	cleanup_fd int dir = strstr(path, "/" PARENT "/") ? open_dir(path) : -1;
-
-	if (dir >= 0)
-		end(dir, path, 0);
-}
-
-void nsi_cgroup_thaw(const char *path)
-{
-	cleanup_fd int dir = strstr(path, "/" PARENT "/") ? open_dir(path) : -1;
-
-	if (dir >= 0)
-		put(dir, "cgroup.freeze", "0");
+	return nsi_cgroup_number(dir, "cgroup.events", "frozen", &frozen) && frozen == 1;
 }

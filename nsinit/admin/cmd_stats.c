@@ -8,6 +8,7 @@
 #include "../console/options.h"
 #include "live.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -31,13 +32,6 @@ struct sample {
 
 /* ------------------------------------------------------------------ one sample */
 
-static bool number_in(int dir, const char *file, const char *name, unsigned long long *ret)
-{
-	char text[4096];
-
-	return nsi_cgroup_read(dir, file, text, sizeof(text)) >= 0 && nsi_counter(text, name, ret);
-}
-
 static const struct {
 	const char *name, *file, *line;
 } numbers[] = {
@@ -52,8 +46,39 @@ static const struct {
 	{"cpu.throttled_usec", "cpu.stat", "throttled_usec"},
 	{"pids.current", "pids.current", ""},
 	{"pids.max", "pids.max", ""},
-	{"pids.refused", "pids.events", "max"},
 };
+
+/* Of a session. */
+static const struct {
+	const char *name, *file, *line;
+} session_numbers[] = {
+	{"pids.current", "pids.current", ""},
+	{"memory.current", "memory.current", ""},
+	{"memory.oom_kill", "memory.events", "oom_kill"},
+	{"cpu.usage_usec", "cpu.stat", "usage_usec"},
+};
+
+/* `fn` for each group of a session below the container's. */
+static void each_session(int dir, void (*fn)(int group, const char *name, void *data), void *data)
+{
+	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *list = again < 0 ? NULL : fdopendir(again);
+	const struct dirent *entry;
+
+	if (!list) {
+		if (again >= 0)
+			close(again);
+		return;
+	}
+	while ((entry = readdir(list))) {
+		if (strncmp(entry->d_name, NSI_CGROUP_SESSION, strlen(NSI_CGROUP_SESSION)) != 0)
+			continue;
+		cleanup_fd int group = openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (group >= 0) /* it may have ended just now */
+			fn(group, entry->d_name, data);
+	}
+	closedir(list);
+}
 
 static struct value *add(struct sample *s, const char *name)
 {
@@ -73,6 +98,32 @@ static void add_share(struct sample *s, const char *name, double share)
 
 	v->fraction = true;
 	v->share = share;
+}
+
+static void add_refused(int group, const char *name, void *data)
+{
+	unsigned long long n, *sum = data;
+
+	(void)name;
+	if (nsi_cgroup_number(group, "pids.events", "max", &n))
+		*sum += n;
+}
+
+/* Until Linux 6.11 only the group of the one who wanted to fork counts it. */
+static void take_refused(struct sample *s, int dir)
+{
+	unsigned long long n, below = 0;
+
+	if (!nsi_cgroup_number(dir, "pids.events", "max", &n))
+		return;
+	if (faccessat(dir, "pids.events.local", F_OK, 0) < 0) {
+		cleanup_fd int own = openat(dir, NSI_CGROUP_OWN, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (own >= 0)
+			add_refused(own, NSI_CGROUP_OWN, &below);
+		each_session(dir, add_refused, &below);
+	}
+	add(s, "pids.refused")->n = n + below;
 }
 
 static void take_io(struct sample *s, int dir)
@@ -120,8 +171,9 @@ static void take(struct sample *s, int dir, const struct sample *before)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	s->at = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		if (number_in(dir, numbers[i].file, numbers[i].line, &n))
+		if (nsi_cgroup_number(dir, numbers[i].file, numbers[i].line, &n))
 			add(s, numbers[i].name)->n = n;
+	take_refused(s, dir);
 	take_io(s, dir);
 	take_pressure(s, dir);
 	/* Of one processor, since the last sample: what the counter itself does not tell at a glance. */
@@ -133,7 +185,31 @@ static void take(struct sample *s, int dir, const struct sample *before)
 
 /* ------------------------------------------------------------------ on paper */
 
-static void print_lines(const struct sample *s)
+static void print_session_line(int group, const char *name, void *data)
+{
+	unsigned long long n;
+
+	(void)data;
+	printf("%-20s", name);
+	for (size_t i = 0; i < sizeof(session_numbers) / sizeof(session_numbers[0]); i++)
+		if (nsi_cgroup_number(group, session_numbers[i].file, session_numbers[i].line, &n))
+			printf(" %s=%llu", session_numbers[i].name, n);
+	putchar('\n');
+}
+
+static void print_session_object(int group, const char *name, void *data)
+{
+	struct emit *e = data;
+	unsigned long long n;
+
+	emit_open(e, name, '{');
+	for (size_t i = 0; i < sizeof(session_numbers) / sizeof(session_numbers[0]); i++)
+		if (nsi_cgroup_number(group, session_numbers[i].file, session_numbers[i].line, &n))
+			emit_number(e, session_numbers[i].name, (long long)n);
+	emit_close(e, '}');
+}
+
+static void print_lines(const struct sample *s, int dir)
 {
 	for (int i = 0; i < s->n; i++) {
 		const struct value *v = &s->values[i];
@@ -143,9 +219,10 @@ static void print_lines(const struct sample *s)
 		else
 			printf("%-20s %llu\n", v->name, v->n);
 	}
+	each_session(dir, print_session_line, NULL);
 }
 
-static void print_object(const struct sample *s)
+static void print_object(const struct sample *s, int dir)
 {
 	struct emit e = {0};
 
@@ -157,6 +234,11 @@ static void print_object(const struct sample *s)
 			emit_fraction(&e, v->name, v->share);
 		else
 			emit_number(&e, v->name, (long long)v->n);
+	}
+	if (faccessat(dir, NSI_CGROUP_OWN, F_OK, 0) == 0) { /* its sessions have groups */
+		emit_open(&e, "sessions", '{');
+		each_session(dir, print_session_object, &e);
+		emit_close(&e, '}');
 	}
 	emit_close(&e, '}');
 }
@@ -176,9 +258,9 @@ static int watch(const struct live *live, int dir, int seconds, bool json)
 		if (screen)
 			fputs("\033[H\033[2J", stdout);
 		if (json)
-			print_object(&samples[now]);
+			print_object(&samples[now], dir);
 		else
-			print_lines(&samples[now]);
+			print_lines(&samples[now], dir);
 		if (!json && !screen)
 			putchar('\n');
 		if (fflush(stdout) != 0)
@@ -223,9 +305,9 @@ int cmd_stats(int argc, char **argv)
 
 		take(&sample, dir, NULL);
 		if (o.json)
-			print_object(&sample);
+			print_object(&sample, dir);
 		else
-			print_lines(&sample);
+			print_lines(&sample, dir);
 	}
 	live_close(&live);
 	return r < 0 ? report(&err) : status;

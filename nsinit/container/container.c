@@ -1,6 +1,7 @@
 #include "container.h"
 
 #include "../../libcore/act/devices.h"
+#include "../../libcore/act/limits.h"
 #include "../../libcore/act/netlink.h"
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/compat.h"
@@ -19,6 +20,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,7 +29,7 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
-enum { ACCOUNTS_MAX = 1024 * 1024 };
+enum { ACCOUNTS_MAX = 1024 * 1024, SPARED_BY = 500 };
 
 void image_read(int rootfd, const char *path, char **ret)
 {
@@ -138,7 +140,7 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 		.door = -1,
 		.nspid = -1,
 		.proc = -1,
-		.cgroup.dir = -1};
+		.cgroup = {.dir = -1, .own = -1}};
 	c->pid1 = (struct nsi_process){.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
 	snprintf(c->veth, sizeof(c->veth), "ns%d", (int)getpid());
 	r = nsi_container_id(rootfd, c->id, err);
@@ -221,6 +223,16 @@ static int open_proc(struct container *c, struct nsi_error *err)
 	return 0;
 }
 
+/*
+ * With pid 1 every session ends: the kernel is to kill it last. It never forks, and hides its memory: only
+ * who may trace whatever runs inside could have the lower score for a process of their own.
+ */
+static void spare_init(const struct container *c)
+{
+	if (!(c->plan->confine.capabilities & UINT64_C(1) << CAP_SYS_PTRACE))
+		nsi_spare_process(c->pid1.pidfd, SPARED_BY);
+}
+
 int container_start(struct container *c, const struct nsi_exec *exec, struct nsi_error *err)
 {
 	struct nsi_exec placed = *exec;
@@ -228,13 +240,16 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 
 	if (r == 0)
 		r = nsi_nspid_create(c->rootfd, &c->nspid, err);
-	if (r == 0 && (c->plan->resources.set || c->plan->n_devices))
+	if (r == 0 && (c->plan->resources.set || c->plan->session_resources.set || c->plan->n_devices))
 		r = nsi_cgroup_make(c->id, &c->plan->resources, c->plan->resources_optional, &c->cgroup, err);
 	if (r == 0 && (c->cgroup.dir >= 0 || c->plan->n_devices))
 		r = nsi_devices_hold(c->cgroup.dir, c->plan->devices, c->plan->n_devices, err);
 	placed.cgroup = c->cgroup.dir;
 	if (r == 0)
 		r = nsi_spawn(c->plan, &placed, c->rootfd, c->image, c->veth, &c->pid1, err);
+	if (r == 0 && c->plan->session_resources.set)
+		r = nsi_cgroup_divide(&c->cgroup, c->pid1.pidfd, &c->plan->session_resources,
+			c->plan->resources_optional, err);
 	if (r == 0)
 		r = open_proc(c, err);
 	if (r == 0)
@@ -243,6 +258,8 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 		r = nsi_changes_hold(c->rootfd, c->size, err);
 	if (r == 0)
 		r = nsi_process_go(&c->pid1, err);
+	if (r == 0 && c->plan->login.present)
+		spare_init(c);
 	if (r < 0)
 		container_end(c);
 	return r;
@@ -331,7 +348,7 @@ int container_end(struct container *c)
 void container_free(struct container *c)
 {
 	int *const fds[] = {&c->rootfd, &c->image, &c->listen, &c->door, &c->nspid, &c->pid1.pidfd,
-		&c->pid1.sync, &c->pid1.pty, &c->pid1.devpts, &c->proc, &c->cgroup.dir};
+		&c->pid1.sync, &c->pid1.pty, &c->pid1.devpts, &c->proc, &c->cgroup.dir, &c->cgroup.own};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)

@@ -149,7 +149,7 @@ static int spawn(const struct exec_options *o, struct container *c, int *lock, s
 		return r;
 	close(nsi_take_fd(lock)); /* from here on others join */
 	f->process = &c->pid1;
-	struct server *server = server_new(f->loop, c, NULL);
+	struct server *server = server_new(f->loop, c, NULL, NULL);
 	if (server && c->pid1.pasta.pid > 0)
 		loop_watch(f->loop, c->pid1.pasta.pidfd, POLLIN, pasta_gone, NULL);
 	if (!server || !run(f))

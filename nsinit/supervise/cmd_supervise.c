@@ -5,12 +5,12 @@
 #include "../../libcore/whole/control.h"
 #include "../commands.h"
 #include "server.h"
-#include "watch.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <syslog.h>
 
@@ -74,6 +74,17 @@ static int start(struct container *c, int rootfd, const struct nsi_login *login,
 	return r;
 }
 
+/* Each session takes some descriptors. What the container is started with is given to it already. */
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
 static void log_limit(const struct container *c, const char *what)
 {
 	syslog(LOG_WARNING, "container=%s reason=limit %s", c->id, what);
@@ -81,7 +92,7 @@ static void log_limit(const struct container *c, const char *what)
 
 static void log_resources(const struct container *c)
 {
-	char text[256];
+	char text[256], each[256];
 
 	if (c->plan->limits_note[0])
 		syslog(LOG_WARNING, "container=%s reason=limits %s", c->id, c->plan->limits_note);
@@ -91,24 +102,27 @@ static void log_resources(const struct container *c)
 		syslog(LOG_WARNING, "container=%s reason=resources not limited, for lack of a controller: %s",
 			c->id, c->cgroup.note);
 	if (c->cgroup.dir >= 0)
-		syslog(LOG_INFO, "container=%s cgroup=%s %s", c->id, c->cgroup.path,
-			nsi_resources_text(&c->plan->resources, text, sizeof(text)));
+		syslog(LOG_INFO, "container=%s cgroup=%s%s%s%s%s", c->id, c->cgroup.path,
+			c->plan->resources.set ? " " : "",
+			nsi_resources_text(&c->plan->resources, text, sizeof(text)),
+			c->plan->session_resources.set ? " each session " : "",
+			nsi_resources_text(&c->plan->session_resources, each, sizeof(each)));
 }
 
 static int serve(struct container *c, const struct nsi_decision *decision)
 {
 	struct loop *loop = loop_new();
-	struct server *server = loop ? server_new(loop, c, decision) : NULL;
+	struct groups *groups = loop ? groups_new(loop, c, log_limit) : NULL;
+	struct server *server = groups ? server_new(loop, c, decision, groups) : NULL;
 	int signals = server ? watch_signals(loop, server) : -1;
 
 	if (signals < 0) {
 		container_end(c);
 		return NSI_EXIT_FAILED;
 	}
-	struct watch *watch = watch_new(loop, c, log_limit);
 	server_adopt(server, CLIENT);
 	loop_run(loop);
-	watch_free(watch);
+	groups_free(groups);
 	container_end(c);
 	syslog(LOG_INFO, "container=%s rootfs=%s ended: %s", c->id, decision->rootfs, server_why(server));
 	server_free(server, -1);
@@ -128,7 +142,7 @@ int cmd_supervise(int argc, char **argv)
 		.door = -1,
 		.nspid = -1,
 		.proc = -1,
-		.cgroup.dir = -1};
+		.cgroup = {.dir = -1, .own = -1}};
 	struct nsi_error err = {0};
 	int fds[NSI_MAX_FDS];
 
@@ -148,6 +162,7 @@ int cmd_supervise(int argc, char **argv)
 	syslog(LOG_INFO, "container=%s pid=%d user=%s rootfs=%s started", c.id, (int)c.pid1.pid,
 		order->who.user.name, order->who.decision.rootfs);
 	log_resources(&c);
+	raise_descriptors();
 	int status = serve(&c, &order->who.decision);
 	container_free(&c);
 	return status;

@@ -44,6 +44,8 @@ void session_end(struct session *s)
 		at = &(*at)->next;
 	*at = s->next;
 	bool counted = s->leader >= 0;
+	groups_session_ended(server->groups, s->uid, s->leader_pid, s->child_pid);
+	group_close(&s->group);
 	server_close(server, &s->sock);
 	server_close(server, &s->leader);
 	server_close(server, &s->child);
@@ -185,17 +187,21 @@ static void accept_door(struct loop *loop, int fd, void *data)
 
 static void pid1_ended(struct loop *loop, int fd, void *data)
 {
+	struct server *server = data;
+
 	loop_forget(loop, fd);
-	server_end(data, "pid 1 has ended");
+	server_end(server, groups_killed_init(server->groups) ? "out of memory, the kernel has killed pid 1"
+							      : "pid 1 has ended");
 }
 
-struct server *server_new(struct loop *loop, struct container *c, const struct nsi_decision *decision)
+struct server *server_new(
+	struct loop *loop, struct container *c, const struct nsi_decision *decision, struct groups *groups)
 {
 	struct server *server = calloc(1, sizeof(*server));
 
 	if (!server)
 		return NULL;
-	*server = (struct server){.loop = loop, .c = c, .decision = decision};
+	*server = (struct server){.loop = loop, .c = c, .decision = decision, .groups = groups};
 	if (!loop_watch(loop, c->listen, POLLIN, accept_waiting, server) ||
 		(c->door >= 0 && !loop_watch(loop, c->door, POLLIN, accept_door, server)) ||
 		!loop_watch(loop, c->pid1.pidfd, POLLIN, pid1_ended, server)) {
@@ -211,6 +217,7 @@ void server_free(struct server *server, int status)
 	if (!server)
 		return;
 	server->decision = NULL;
+	server->groups = NULL;
 	while (server->sessions) {
 		struct session *s = server->sessions;
 

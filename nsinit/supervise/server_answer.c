@@ -12,6 +12,14 @@
 #include <poll.h>
 #include <string.h>
 
+/* 0: it has ended. */
+static pid_t number_of(int pidfd)
+{
+	pid_t pid;
+
+	return nsi_pidfd_number(pidfd, &pid) < 0 ? 0 : pid;
+}
+
 static void answer(struct session *s, bool as_login_user, const int *fds, int n_fds)
 {
 	const struct nsi_plan *plan = s->server->c->plan;
@@ -24,9 +32,10 @@ static void answer(struct session *s, bool as_login_user, const int *fds, int n_
 	reply->confine = plan->confine;
 	memcpy(all, fds, (size_t)n_fds * sizeof(int));
 	/* To root's processes alone: whoever has the directory can move any process there. */
-	if (!as_login_user && s->server->c->cgroup.dir >= 0) {
+	int group = group_dir(s->server->c, s->group);
+	if (!as_login_user && group >= 0) {
 		reply->cgroup = (uint32_t)n_fds;
-		all[n_fds++] = s->server->c->cgroup.dir;
+		all[n_fds++] = group;
 	}
 	if (as_login_user) {
 		reply->confine.uid = plan->login.uid;
@@ -103,6 +112,7 @@ bool session_count(struct session *s, const struct nsi_request *q, int leader)
 		return false;
 	}
 	s->leader = leader;
+	s->leader_pid = number_of(leader);
 	s->ask = q->ask;
 	s->uid = q->uid;
 	s->origin = q->origin;
@@ -123,6 +133,8 @@ static void serve_login(struct session *s, uid_t uid)
 		r = check_awake(s->server, &err);
 	if (r == 0)
 		r = check_number(s->server, &err);
+	if (r == 0)
+		r = group_open(s->server->groups, uid, s->leader_pid, &s->group, &err);
 	if (r == 0)
 		r = nsi_borrow_terminals(pid1->pidfd, pid1->devpts, &terminals, &err);
 	if (r < 0)
@@ -149,9 +161,11 @@ void session_serve_shell(struct session *s, uid_t uid)
 			"without a user namespace nsinit-shell has no right to enter");
 		r = nsi_error_reason(&err, "session");
 	}
-	/* It has no right to move itself. */
-	if (r == 0 && s->server->c->cgroup.dir >= 0)
-		r = nsi_cgroup_move_process(s->server->c->cgroup.dir, s->leader, &err);
+	if (r == 0)
+		r = group_open(s->server->groups, uid, s->leader_pid, &s->group, &err);
+	int group = group_dir(s->server->c, s->group);
+	if (r == 0 && group >= 0) /* it has no right to move itself */
+		r = nsi_cgroup_move_process(group, s->leader, &err);
 	if (r == 0) /* it has no right to do so itself; what it starts inherits it */
 		r = nsi_set_oom_score(s->leader, &s->server->c->plan->confine.limits, &err);
 	if (r < 0)
@@ -179,14 +193,6 @@ static void serve_exec(struct session *s, uid_t uid)
 }
 
 /* ------------------------------------------------------------------ for the administrator */
-
-/* 0: it has ended. */
-static pid_t number_of(int pidfd)
-{
-	pid_t pid;
-
-	return nsi_pidfd_number(pidfd, &pid) < 0 ? 0 : pid;
-}
 
 static void tell_status(const struct session *asker)
 {
@@ -281,7 +287,7 @@ void session_serve(struct session *s, const struct nsi_request *q, int *pidfd)
 		break;
 	case NSI_ASK_CHILD:
 		if (s->child < 0)
-			s->child = nsi_take_fd(pidfd);
+			s->child_pid = number_of(s->child = nsi_take_fd(pidfd));
 		break;
 	case NSI_ASK_CLOSE:
 		session_end(s);

@@ -12,11 +12,14 @@ struct session {
 	int sock;
 	int leader;       /* pidfd of the process whose session it is; -1: not counted yet */
 	int child;        /* pidfd of the one that joined for it, or -1 */
-	bool door;        /* an unprivileged connection: nothing that it sends is read */
-	bool login;       /* let in, as one of max_sessions */
-	bool opens;       /* opened by PAM: the door is open as long as it lasts */
-	bool waits;       /* no session: it is to hear of the container's end */
-	enum nsi_ask ask; /* how it was counted, for whom, when, from where: for people */
+	pid_t leader_pid; /* their numbers, also when they have ended; 0: none */
+	pid_t child_pid;
+	struct group *group; /* NULL: it has no cgroup of its own */
+	bool door;           /* an unprivileged connection: nothing that it sends is read */
+	bool login;          /* let in, as one of max_sessions */
+	bool opens;          /* opened by PAM: the door is open as long as it lasts */
+	bool waits;          /* no session: it is to hear of the container's end */
+	enum nsi_ask ask;    /* how it was counted, for whom, when, from where: for people */
 	uid_t uid;
 	long long since; /* ms of loop_now() */
 	struct nsi_origin origin;
@@ -26,6 +29,7 @@ struct server {
 	struct loop *loop;
 	struct container *c;
 	const struct nsi_decision *decision; /* NULL: the container of a command */
+	struct groups *groups;               /* NULL: no limit is watched */
 	struct session *sessions;
 	int counted;
 	bool paused;

@@ -143,8 +143,10 @@ class WithoutControllers(Case):
         self.assertIn('its container has no cgroup; give it "resources", or the rule "limits"', done.stderr)
 
 
-class InTheGroup(Case):
+class Grouped(Case):
     """Version 2 mounted, as far as this machine's kernel has controllers to spare for it: the groups can be seen."""
+
+    settings = ''
 
     def setUp(self):
         os.makedirs(MOUNT, exist_ok=True)
@@ -152,7 +154,7 @@ class InTheGroup(Case):
         self.addCleanup(run, ['umount', MOUNT])
         super().setUp()
         self.addCleanup(self.no_group)
-        self.rule('resources = "best-effort";')
+        self.rule(f'resources = "best-effort"; {self.settings}')
 
     def group(self):
         st = os.stat(ROOT)
@@ -173,6 +175,8 @@ class InTheGroup(Case):
         with open(f'/proc/{pid}/cgroup') as f:
             return re.search(r'^0::(.*)$', f.read(), re.M).group(1)
 
+
+class InTheGroup(Grouped):
     def test_pid_1_and_a_login_are_in_it(self):
         self.session('echo in; exec sleep 4242')
         self.assertEqual(self.group_of(wait_nspid(ROOT)), self.group())
