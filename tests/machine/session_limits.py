@@ -151,12 +151,12 @@ class OutOfMemory(Sessions):
     def test_a_session_whose_connection_is_killed(self):
         client = self.session('alice', 'echo in; exec sleep 1000')
         other = self.session('alice', 'echo in; while read line; do echo "$line"; done')
-        monitor = min(int(pid) for pid in run('pgrep -f "^sshd: alice .priv"').stdout.split())
+        monitor = min(int(pid) for pid in run('pgrep -f "^sshd(-session)?: alice .priv"').stdout.split())
         served, = [int(pid) for pid in run(f'pgrep -P {monitor}').stdout.split()]
         self.score(served, 1000)
         self.hog()
         client.wait(SLOW * 3)
-        self.logged(rf'reason=limit out of memory: processes killed: \d+ \(memory\.max=64M\): sshd\[{served}\]')
+        self.logged(rf'reason=limit out of memory: processes killed: \d+ \(memory\.max=64M\): sshd(-session)?\[{served}\]')
         self.logged(rf'reason=limit user=alice leader={monitor} the session has ended: out of memory, its process {served} was killed')
         self.assertTrue(self.answers(other))
 
