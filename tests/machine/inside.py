@@ -1,5 +1,4 @@
 """In the machine, as a service of its systemd: what nsinit needs of a real host. python3 tests/machine/inside.py [NAME...]"""
-import json
 import os
 import re
 import signal
@@ -8,7 +7,9 @@ import sys
 import time
 import unittest
 
-from machine import *
+from machine import GROUPS, LIMITS, ROOT, SLOW, Case, journal, set_up, until
+import host
+from host import ROOTS, SPEC, container, nsinit, policy, run, ssh, write
 from limits import Limits
 from session_limits import OutOfMemory, SessionLimits
 

@@ -7,7 +7,9 @@ import statistics
 import subprocess
 import time
 
-from machine import *
+from machine import GROUPS, HOG, LOOP, ROOT, SLOW, Case, until
+import host
+from host import ROOTS, SPEC, container, exec_in, nsinit, run, ssh
 
 
 EVERY = {'memory': {'max': '64M', 'high': '48M', 'swap': '8M'}, 'cpu': {'max': '30000/60000', 'weight': 50},

@@ -8,7 +8,7 @@ import unittest
 
 sys.path.insert(0, 'tests/live')
 import host  # noqa: E402
-from host import KEY, PORT, ROOTS, SPEC, SSH_OPTIONS, container, exec_in, nsinit, policy, run, ssh, write  # noqa: E402
+from host import KEY, PORT, ROOTS, SPEC, SSH_OPTIONS, container, policy, run, write  # noqa: E402
 
 GROUPS = '/sys/fs/cgroup'
 ROOT = f'{ROOTS}/alice'

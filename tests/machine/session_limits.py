@@ -3,8 +3,11 @@ import json
 import os
 import re
 import signal
+import time
 
-from machine import *
+from machine import GROUPS, HOG, LIMITS, ROOT, SLOW, Case, journal, until
+import host
+from host import ROOTS, SPEC, container, exec_in, nsinit, policy, run, ssh, write
 
 EACH = 'session_limits: { memory = "24M"; swap = 0; cpu = "20%"; pids = 15; };'
 
