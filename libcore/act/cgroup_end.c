@@ -4,16 +4,14 @@
 #include "../base/cleanup.h"
 #include "../parse/proc.h"
 
-#include <dirent.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Nobody inside can make groups, unless with the host's own uid 0: that one gets no endless descent either.
- */
-enum { END_BY_ITSELF_MS = 250, END_KILLED_MS = 3000, DEPTH_MAX = 16 };
+enum { END_BY_ITSELF_MS = 250, END_KILLED_MS = 3000 };
 
 bool nsi_cgroup_populated(int events)
 {
@@ -47,41 +45,43 @@ static void kill_members(int dir)
 		kill(pid, SIGKILL);
 }
 
-/* Of each group below, and of those below it first: kill its members, or remove it. */
-static void descend(int dir, bool removing, int depth)
+/* `fn` for each group below, those below it first. */
+static void each_below(const char *path, void (*fn)(const char *group))
 {
-	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *list = again < 0 ? NULL : fdopendir(again);
-	const struct dirent *entry;
+	char top[512];
+	char *const tops[] = {top, NULL};
+	const FTSENT *entry;
 
-	if (!list) {
-		if (again >= 0)
-			close(again);
-		return;
-	}
-	while ((entry = readdir(list))) {
-		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
-			continue;
-		cleanup_fd int below =
-			openat(dir, entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-		if (below >= 0 && depth < DEPTH_MAX)
-			descend(below, removing, depth + 1);
-		if (removing)
-			unlinkat(dir, entry->d_name, AT_REMOVEDIR);
-		else if (below >= 0)
-			kill_members(below);
-	}
-	closedir(list);
+	snprintf(top, sizeof(top), "%s", path);
+	FTS *tree = fts_open(tops, FTS_PHYSICAL | FTS_NOCHDIR | FTS_NOSTAT, NULL);
+	while (tree && (entry = fts_read(tree)))
+		if (entry->fts_info == FTS_DP && entry->fts_level > 0)
+			fn(entry->fts_path);
+	if (tree)
+		fts_close(tree);
+}
+
+static void kill_in(const char *group)
+{
+	cleanup_fd int dir = open(group, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (dir >= 0)
+		kill_members(dir);
+}
+
+static void remove_group(const char *group)
+{
+	rmdir(group);
 }
 
 /* cgroup.kill, which takes those below as well, is of Linux 5.14; before that one after the other, again and
  * again. */
-static void kill_all(int dir)
+static void kill_all(int dir, const char *path)
 {
 	if (nsi_cgroup_put(dir, "cgroup.kill", "1") == 0)
 		return;
 	kill_members(dir);
-	descend(dir, false, 0);
+	each_below(path, kill_in);
 }
 
 /* What ends with pid 1 does so by itself, in order; the rest is killed. */
@@ -92,12 +92,12 @@ static void end(int dir, const char *path, int patience_ms)
 
 	if (events >= 0 && !wait_empty(events, patience_ms))
 		for (int i = 0; i < END_KILLED_MS / 100; i++) {
-			kill_all(dir);
+			kill_all(dir, path);
 			if (wait_empty(events, 100))
 				break;
 		}
 	for (int i = 0; i < 100; i++) {
-		descend(dir, true, 0);
+		each_below(path, remove_group);
 		if (rmdir(path) == 0 || errno != EBUSY)
 			break;
 		poll(NULL, 0, 10);

@@ -66,8 +66,8 @@ struct nsi_status {
 	int lifetime, idle, max_age; /* as in nsi_decision */
 	int max_sessions;
 	uint64_t namespaces; /* CLONE_NEW*: its own */
-	struct nsi_resources resources;
-	char not_kept[256]; /* of the resources, for lack of a controller; "": none */
+	struct nsi_resources resources, session_resources;
+	char not_kept[256]; /* of both, for lack of a controller; "": none */
 	uint32_t sessions;  /* open ones */
 	uint32_t n;         /* of those told */
 	struct nsi_told_session list[NSI_TOLD_SESSIONS];

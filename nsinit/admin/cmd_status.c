@@ -67,6 +67,8 @@ static void print_table(const struct live *live, const struct nsi_status *s)
 	printf("memory:      %s%s\n", age, exact ? "" : ", summed over processes");
 	printf("limits:      %s\n",
 		s->resources.set ? nsi_resources_text(&s->resources, text, sizeof(text)) : "none");
+	if (s->session_resources.set)
+		printf("a session:   %s\n", nsi_resources_text(&s->session_resources, text, sizeof(text)));
 	if (s->not_kept[0])
 		printf("not kept:    %s, for lack of a controller\n", s->not_kept);
 	if (live->state.cgroup[0])
@@ -80,18 +82,17 @@ static void print_table(const struct live *live, const struct nsi_status *s)
 	}
 }
 
-static void print_limits(struct emit *e, const struct nsi_status *s)
+static void print_limits(struct emit *e, const char *name, const struct nsi_resources *limits)
 {
 	char text[64];
 
-	emit_open(e, "limits", '{');
+	emit_open(e, name, '{');
 	for (int i = 0; i < NSI_LIMITS; i++)
-		if (nsi_limit_set(&s->resources, (enum nsi_limit)i)) {
-			nsi_limit_value(&s->resources, (enum nsi_limit)i, text, sizeof(text));
+		if (nsi_limit_set(limits, (enum nsi_limit)i)) {
+			nsi_limit_value(limits, (enum nsi_limit)i, text, sizeof(text));
 			emit_text(e, nsi_limit_file((enum nsi_limit)i), text);
 		}
 	emit_close(e, '}');
-	emit_known(e, "limits_not_kept", s->not_kept);
 }
 
 static void print_object(const struct live *live, const struct nsi_status *s)
@@ -115,7 +116,9 @@ static void print_object(const struct live *live, const struct nsi_status *s)
 	emit_number(&e, "rule", s->line);
 	emit_number(&e, "memory", (long long)live_memory(live, &exact));
 	emit_bool(&e, "memory_exact", exact);
-	print_limits(&e, s);
+	print_limits(&e, "limits", &s->resources);
+	print_limits(&e, "session_limits", &s->session_resources);
+	emit_known(&e, "limits_not_kept", s->not_kept);
 	emit_known(&e, "cgroup", live->state.cgroup);
 	emit_open(&e, "namespaces", '{');
 	for (size_t i = 0; i < N_KINDS; i++)

@@ -35,7 +35,7 @@ static void take_warnings(struct doctor *d, const struct check_warnings *w, cons
 
 static void take_limits(struct doctor *d, const struct check_rule *r)
 {
-	uint32_t set = r->rule->options.limits.set;
+	uint32_t set = r->rule->options.limits.set | r->rule->options.session_limits.set;
 
 	if (r->loaded)
 		set |= r->container.plan->resources.set;

@@ -93,8 +93,8 @@ void group_close(struct group **slot)
 	close(nsi_take_fd(&g->dir));
 	snprintf(file, sizeof(file), "%s/cgroup.events", g->name);
 	g->events = openat(g->all->c->cgroup.dir, file, O_RDONLY | O_CLOEXEC);
-	if (g->events >= 0)
-		loop_watch(g->all->loop, g->events, POLLPRI, remove_if_empty, g);
+	if (g->events >= 0 && !loop_watch(g->all->loop, g->events, POLLPRI, remove_if_empty, g))
+		close(nsi_take_fd(&g->events)); /* then it is tried again and again */
 	remove_if_empty(g->all->loop, -1, g);
 }
 

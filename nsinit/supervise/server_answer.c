@@ -207,6 +207,7 @@ static void tell_status(const struct session *asker)
 	status->sessions = (uint32_t)server->counted;
 	status->namespaces = server->c->plan->confine.namespaces;
 	status->resources = server->c->plan->resources;
+	status->session_resources = server->c->plan->session_resources;
 	memcpy(status->not_kept, server->c->cgroup.note, sizeof(status->not_kept));
 	if (d) {
 		status->login = true;

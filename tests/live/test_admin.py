@@ -66,10 +66,11 @@ class Show(Case):
         pid = wait_nspid(ROOT)
         parent = int(run(f'ps -o ppid= -p {pid}').stdout)
         self.assertEqual({k: found[k] for k in ('state', 'rootfs', 'user', 'pid1', 'supervisor', 'sessions',
-                                                'max_sessions', 'ends', 'limits', 'limits_not_kept', 'cgroup')},
+                                                'max_sessions', 'ends', 'limits', 'session_limits',
+                                                'limits_not_kept', 'cgroup')},
                          {'state': 'running', 'rootfs': ROOT, 'user': 'alice', 'pid1': pid, 'supervisor': parent,
-                          'sessions': 2, 'max_sessions': 7, 'limits': {}, 'limits_not_kept': None, 'cgroup': None,
-                          'ends': '60 s after the last session, at the latest at the age of 2h0m'})
+                          'sessions': 2, 'max_sessions': 7, 'limits': {}, 'session_limits': {}, 'limits_not_kept': None,
+                          'cgroup': None, 'ends': '60 s after the last session, at the latest at the age of 2h0m'})
         self.assertEqual(found['namespaces'], {'mount': 'own', 'pid': 'own', 'ipc': 'own', 'uts': 'own', 'network': 'own',
                                                'user': 'own', 'cgroup': 'host'})
         self.assertEqual(found['rule'], 6)

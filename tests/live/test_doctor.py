@@ -600,6 +600,8 @@ class Kernel(Case):
         self.ill('cgroup-controller', message='memory, pids; containers are refused')
         policy([GLASS, RULE.replace('}', 'limits: { pids = 100; }; resources = "best-effort"; }')])
         self.ill('cgroup-controller', severity='warning', message='pids; they are left out')
+        policy([GLASS, RULE.replace('}', 'session_limits: { cpu = "50%"; }; }')])
+        self.ill('cgroup-controller', message=': cpu; containers are refused')
         policy([GLASS, RULE])
         container('alice', {**SPEC, 'resources': {'cpu': {'weight': 50}}})
         self.ill('cgroup-controller', message=': cpu;')

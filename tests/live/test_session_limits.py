@@ -194,6 +194,15 @@ class InGroups(Grouped):
         self.assertGreaterEqual(shown['cpu.usage_usec'], sum(s['cpu.usage_usec'] for s in shown['sessions'].values()))
         self.assertRegex(nsinit('stats', '-C', ROOT).stdout, rf'(?m)^{names[0]} +.*cpu\.usage_usec=\d+$')
 
+    def test_status(self):
+        self.session()
+        each = {'memory.max': str(32 << 20), 'memory.swap.max': '0', 'cpu.max': '50000 100000', 'pids.max': '20'}
+        shown = json.loads(nsinit('status', '-C', ROOT, '--json').stdout)
+        self.assertEqual((shown['limits'], shown['session_limits']), ({}, each))
+        self.assertEqual(shown['limits_not_kept'], ', '.join(f'session {name}' for name in each))
+        self.assertIn('\nlimits:      none\na session:   memory.max=32M memory.swap.max=0 cpu.max=50% pids.max=20\n'
+                      'not kept:    session memory.max, ', nsinit('status', '-C', ROOT).stdout)
+
     def test_the_log_tells_of_it(self):
         self.session()
         self.logged(rf'cgroup={MOUNT}{re.escape(self.group())} each session memory\.max=32M memory\.swap\.max=0 '

@@ -61,6 +61,22 @@ class SessionLimits(Sessions):
             self.assertEqual(self.value('memory.oom.group', below), '0')
         self.assertEqual(int(self.value('pids.current')), 5)
 
+    def test_every_key_is_read_back_inside(self):
+        """By the login that starts the container, by one that joins it, and by root's command, which is in no session."""
+        container('alice', {**SPEC, 'resources': LIMITS,
+                            'mounts': [{'type': 'bind', 'source': GROUPS, 'target': '/mnt', 'readonly': True}]})
+        self.rules(f'limits: {{ mounts = [ "{GROUPS}" ]; }}; {EACH}')
+        files = 'memory.max memory.swap.max cpu.max pids.max'
+        read = (f'cd /mnt$(sed -n s/^0:://p /proc/self/cgroup); for f in {files}; do echo $(cat $f) of $(cat ../$f); done; '
+                'echo 0 2>/dev/null >cgroup.procs || echo kept')
+        expected = [f'{24 << 20} of {64 << 20}', '0 of 0', '20000 100000 of 50000 100000', '15 of 60', 'kept']
+        spawned, name = self.login(f'echo in; {read}; exec sleep 1000')
+        self.assertEqual([spawned.stdout.readline().strip() for _ in expected], expected)
+        self.assertEqual(ssh('alice', read).stdout.strip().split('\n'), expected)
+        self.assertEqual(exec_in(ROOT, 'sh', '-c', read).stdout.strip().split('\n'),
+                         [f'max of {64 << 20}', 'max of 0', 'max 100000 of 50000 100000', 'max of 60', 'kept'])
+        until(lambda: self.sessions() == {name}, 'the end of the other session')
+
     def test_a_namespace_of_cgroups(self):
         container('alice', {**SPEC, 'resources': LIMITS, 'namespaces': SPEC['namespaces'] + ['NEWCGROUP']})
         self.assertRegex(ssh('alice', 'cat /proc/self/cgroup /proc/1/cgroup').stdout, r'^0::/session-\d+\n0::/init\n$')
