@@ -37,7 +37,7 @@ UNITS = {
 
 def set_up():
     started = time.monotonic()
-    run('make -j2 && make install', timeout=600)
+    run('make -j2 && make install', timeout=1200)
     print(f'# built and installed in {time.monotonic() - started:.0f} s', flush=True)
     os.makedirs(ROOTS, mode=0o700, exist_ok=True)
     run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', KEY])
