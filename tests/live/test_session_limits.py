@@ -30,6 +30,7 @@ class Policy(unittest.TestCase):
                extra=f'defaults: {{ {LIMITS} limits: {{ memory = "1G"; pids = 6; }}; }};')
         each = 'memory.max=2G memory.swap.max=0 cpu.max=50% pids.max=5'  # setting for setting over the defaults
         self.assertIn(f'a session: {each}\n', nsinit('explain', 'alice').stdout)
+        self.assertEqual(json.loads(nsinit('explain', '--json', 'alice').stdout)['container']['session_limits'], each)
         done = nsinit('check', '/etc/nsinit/nsinit.conf')
         self.assertIn(f'a session:    {each}\n', done.stdout)
         self.assertIn('session_limits: memory.max=2G is more than the 1G that "limits" gives the whole container '
