@@ -157,6 +157,17 @@ class InGroups(Grouped):
         self.assertRegex(ssh('alice', 'cat /proc/self/cgroup /proc/1/cgroup').stdout,
                          r'(?ms)^0::/session-\d+$.*^0::/init$')
 
+    def test_root_without_a_user_namespace_has_no_way_out(self):
+        """The host's own uid 0, to which every group belongs: it must not come by the hierarchy."""
+        container('alice', {**SPEC, 'namespaces': SPEC['namespaces'] + ['NEWCGROUP']})
+        self.rule(f'userns = "off"; resources = "best-effort"; {LIMITS}')
+        self.session()
+        done = exec_in(ROOT, 'sh', '-c', 'id -u; cat /proc/self/cgroup; mkdir /tmp/g; mount -t cgroup2 none /tmp/g && echo mounted; '
+                       'find / -name cgroup.procs 2>/dev/null')
+        self.assertRegex(done.stdout, r'(?s)^0\n.*0::/init\n$')
+        self.assertIn('mount: permission denied', done.stderr)
+        self.assertRegex(ssh('alice', 'cat /proc/self/cgroup').stdout, r'(?m)^0::/session-\d+$')
+
     def test_its_end_kills_what_is_in_any(self):
         self.session()
         outsider = subprocess.Popen(['sleep', '1000'])  # in a group, but in no namespace of the container

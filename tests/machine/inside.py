@@ -14,6 +14,9 @@ from limits import Limits
 from session_limits import OutOfMemory, SessionLimits
 
 
+TOO_LONG = 400  # seconds that no test takes: one that waits for what never comes must not take the others with it
+
+
 class Host(Case):
     def test_it_is_the_host_that_was_meant(self):
         with open('/proc/1/comm') as f:
@@ -270,14 +273,35 @@ class Size(unittest.TestCase):
             run(f'umount {self.PLACE} && mount -o loop,prjquota {self.LOOP} {self.PLACE}')
 
 
+def too_long(*_):
+    raise TimeoutError(f'after {TOO_LONG} s')
+
+
 class Result(unittest.TextTestResult):
     def __init__(self, *args):
         super().__init__(*args)
         self.passed = 0
 
+    def startTest(self, test):
+        super().startTest(test)
+        signal.signal(signal.SIGALRM, too_long)
+        signal.alarm(TOO_LONG)
+
+    def stopTest(self, test):
+        signal.alarm(0)
+        super().stopTest(test)
+
     def addSuccess(self, test):
         super().addSuccess(test)
         self.passed += 1
+
+    def addError(self, test, err):
+        super().addError(test, err)
+        self.stream.writeln(self.errors[-1][1])  # at once: the machine may end before the last of its tests
+
+    def addFailure(self, test, err):
+        super().addFailure(test, err)
+        self.stream.writeln(self.failures[-1][1])
 
 
 def main():
