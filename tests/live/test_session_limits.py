@@ -64,8 +64,11 @@ class InGroups(Grouped):
         found = {}
         for name in os.listdir(MOUNT + self.group()):
             if os.path.isdir(f'{MOUNT}{self.group()}/{name}'):
-                with open(f'{MOUNT}{self.group()}/{name}/cgroup.procs') as f:
-                    found[name] = [int(pid) for pid in f]
+                try:
+                    with open(f'{MOUNT}{self.group()}/{name}/cgroup.procs') as f:
+                        found[name] = [int(pid) for pid in f]
+                except OSError:  # its session has ended at this moment
+                    continue
         return found
 
     def sessions(self):

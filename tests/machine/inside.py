@@ -274,6 +274,7 @@ class Size(unittest.TestCase):
 
 
 def too_long(*_):
+    signal.alarm(SLOW)  # for what cleans up after it
     raise TimeoutError(f'after {TOO_LONG} s')
 
 

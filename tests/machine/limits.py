@@ -28,16 +28,14 @@ class Limits(Case):
         container('alice', {**SPEC, 'resources': EVERY,
                             'mounts': [{'type': 'bind', 'source': GROUPS, 'target': '/mnt', 'readonly': True}]})
         expected = [f'/mnt{self.group()}'] + [f'{name} {value}' for name, value in WRITTEN.items()]
-        spawned = subprocess.Popen(['nsinit', 'exec', '-C', ROOT, '--', *self.read_back('echo in;', 'exec sleep 1000')],
-                                   stdout=subprocess.PIPE, text=True)
-        self.addCleanup(spawned.wait)
-        self.addCleanup(spawned.terminate)
+        spawned = subprocess.Popen(['nsinit', 'exec', '-C', ROOT, '--', *self.read_back('echo in;', 'read x')],
+                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(spawned.communicate)
         self.assertEqual([spawned.stdout.readline().strip() for _ in expected], expected)
         self.assertEqual(spawned.stdout.readline(), 'in\n')
         self.assertEqual(exec_in(ROOT, *self.read_back('true')).stdout.strip().split('\n'), expected)
         # And of a login, whose pid 1 is another.
-        spawned.terminate()
-        spawned.wait()
+        spawned.communicate()
         self.rules(f'limits: {{ mounts = [ "{GROUPS}" ]; }};')
         self.assertEqual(ssh('alice', self.read_back('true')[-1]).stdout.strip().split('\n'), expected)
 
