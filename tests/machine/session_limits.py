@@ -7,7 +7,7 @@ import time
 
 from machine import GROUPS, HOG, LIMITS, ROOT, SLOW, Case, journal, until
 import host
-from host import ROOTS, SPEC, container, exec_in, nsinit, policy, run, ssh, write
+from host import ROOTS, SPEC, container, exec_in, nsinit, policy, run, ssh
 
 EACH = 'session_limits: { memory = "24M"; swap = 0; cpu = "20%"; pids = 15; };'
 
@@ -31,7 +31,8 @@ class Sessions(Case):
 
     def score(self, pid, new=None):
         if new is not None:
-            write(f'/proc/{pid}/oom_score_adj', str(new))
+            with open(f'/proc/{pid}/oom_score_adj', 'w') as f:
+                f.write(str(new))
         with open(f'/proc/{pid}/oom_score_adj') as f:
             return int(f.read())
 
