@@ -181,9 +181,10 @@ class OutOfMemory(Sessions):
         self.assertTrue(self.answers(other))
 
     def test_the_end_of_process_1_is_told(self):
-        self.session('alice', 'echo in; exec sleep 1000')
+        client = self.session('alice', 'echo in; exec sleep 1000')
         self.score(host.wait_nspid(ROOT), 1000)
         self.hog()
+        client.wait(SLOW * 3)
         self.logged(r'rootfs=/srv/nsinit/alice ended: out of memory, the kernel has killed pid 1')
         self.logged(r'reason=limit out of memory: processes killed: \d+ \(memory\.max=64M\): nsinit-init\[\d+\]')
 
