@@ -121,8 +121,13 @@ static void forget_pid(pam_handle_t *pamh, void *data, int status)
 static int export_environment(pam_handle_t *pamh, const struct nsi_session *session)
 {
 	static const char *const own[] = {"HOME=", "USER=", "LOGNAME=", "SHELL=", "MAIL=", "TERM=", NULL};
+	/* pam_systemd(8): paths of the host. libpam logs the removal of what is not there. */
+	static const char *const gone[] = {"XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", NULL};
 	const char *entry;
 
+	for (size_t i = 0; gone[i]; i++)
+		if (pam_getenv(pamh, gone[i]))
+			pam_putenv(pamh, gone[i]);
 	for (size_t i = 0; (entry = nsi_session_env(session, i)); i++) {
 		bool skip = false;
 

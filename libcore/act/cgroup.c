@@ -110,6 +110,28 @@ static void find_base(const char *mount, char *base, size_t size)
 	snprintf(base, size, "%s", mount);
 }
 
+int nsi_cgroup_lodging(void)
+{
+	const char *mount = nsi_cgroup_mount();
+	char group[400], base[480], path[512];
+
+	/* At the top there is no unit that could end. */
+	if (!mount || !own_group(group, sizeof(group)) || strcmp(group, "/") == 0)
+		return -1;
+	find_base(mount, base, sizeof(base));
+	for (int i = 0; i < 10; i++) {
+		snprintf(path, sizeof(path), "%s/" NSI_CGROUP_PARENT, base);
+		mkdir(path, 0755);
+		snprintf(path, sizeof(path), "%s/" NSI_CGROUP_PARENT "/" NSI_CGROUP_LODGING, base);
+		if (mkdir(path, 0755) == 0 || errno == EEXIST)
+			return open_dir(AT_FDCWD, path);
+		/* The end of a container may have removed the first meanwhile. */
+		if (errno != ENOENT)
+			return -1;
+	}
+	return -1;
+}
+
 /* ------------------------------------------------------------------ controllers and limits */
 
 /* Hand a controller on from the group at `at`, below `dir`, to those below it. */

@@ -16,7 +16,8 @@
 
 #define NSI_CGROUP_PARENT "nsinit"
 #define NSI_CGROUP_OWN "init"
-#define NSI_CGROUP_SESSION "session-" /* the beginning of the names of sessions' groups */
+#define NSI_CGROUP_LODGING "supervisors" /* beside the containers' */
+#define NSI_CGROUP_SESSION "session-"    /* the beginning of the names of sessions' groups */
 
 struct nsi_cgroup {
 	int dir;                       /* its directory; -1: there is none */
@@ -41,6 +42,13 @@ int nsi_cgroup_make(const char *id, const struct nsi_resources *want, bool best_
  */
 int nsi_cgroup_divide(struct nsi_cgroup *cgroup, int pidfd, const struct nsi_resources *each,
 	bool best_effort, struct nsi_error *err);
+
+/*
+ * The directory of a group for what is not to end with the service or the session that this process is of:
+ * systemd kills what is left in their groups. To be closed by the caller. -1: there is none, or no need of
+ * one. Root's.
+ */
+int nsi_cgroup_lodging(void);
 
 /* The directory of the group for what is in no session; -1: there is none. */
 int nsi_cgroup_place(const struct nsi_cgroup *cgroup);

@@ -90,11 +90,14 @@ int nsi_execveat(int fd, char *const argv[], char *const envp[])
 	return (int)syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
 }
 
-pid_t nsi_fork_unnoticed(void)
+pid_t nsi_fork_unnoticed(int cgroup)
 {
-	struct clone_args args = {0};
-	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	struct clone_args args = {.flags = CLONE_INTO_CGROUP, .cgroup = (uint64_t)cgroup};
+	pid_t pid = cgroup > 0 ? (pid_t)syscall(SYS_clone3, &args, sizeof(args)) : -1;
 
+	args = (struct clone_args){0};
+	if (pid < 0)
+		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid < 0 && errno == ENOSYS)
 		pid = (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
 	return pid;

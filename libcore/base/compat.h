@@ -66,9 +66,10 @@ pid_t nsi_clone3_into(uint64_t flags, int cgroup, int *ret_pidfd);
 /*
  * fork(2) in somebody else's process: no SIGCHLD tells it of the child, no wait but one with __WALL finds it,
  * and no handler of pthread_atfork(3) runs. The process may have threads: the child is held to what
- * signal-safety(7) allows, and to this function where it forks again.
+ * signal-safety(7) allows, and to this function where it forks again. `cgroup` as above; where it
+ * cannot be had the child is in the caller's.
  */
-pid_t nsi_fork_unnoticed(void);
+pid_t nsi_fork_unnoticed(int cgroup);
 
 /* Capability sets of the calling thread, bit N for capability N. */
 int nsi_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);

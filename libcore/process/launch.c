@@ -1,5 +1,7 @@
 #include "launch.h"
 
+#include "../act/cgroup.h"
+#include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "../base/io.h"
 
@@ -23,7 +25,7 @@ static void take_limits_of_init(void)
 }
 
 /* In a copy of a process that may have threads: async-signal-safe calls only, signal-safety(7). */
-_Noreturn static void become_supervisor(const char *program, int sock)
+_Noreturn static void become_supervisor(const char *program, int sock, int cgroup)
 {
 	static char verb[] = "supervise";
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -33,7 +35,7 @@ _Noreturn static void become_supervisor(const char *program, int sock)
 	sigset_t none;
 
 	setsid();
-	if (nsi_fork_unnoticed() != 0)
+	if (nsi_fork_unnoticed(cgroup) != 0)
 		_exit(0);
 	for (int sig = 1; sig < NSIG; sig++)
 		sigaction(sig, &dfl, NULL);
@@ -62,16 +64,17 @@ _Noreturn static void become_supervisor(const char *program, int sock)
 
 int nsi_launch(const char *program, int sock, struct nsi_error *err)
 {
+	cleanup_fd int cgroup = nsi_cgroup_lodging();
 	sigset_t all, before;
 
 	/* The copy must not run the caller's handlers, for a signal to the whole process group say. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
-	pid_t pid = nsi_fork_unnoticed();
+	pid_t pid = nsi_fork_unnoticed(0);
 	int code = errno;
 
 	if (pid == 0)
-		become_supervisor(program, sock);
+		become_supervisor(program, sock, cgroup);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0)
 		return nsi_fail(err, code, "forking", "the supervisor", NULL);

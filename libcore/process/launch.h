@@ -6,8 +6,8 @@
 
 /*
  * Start `program` "supervise" with `sock` as its descriptor 3, as nobody's child and with nothing of the
- * caller: not its session, environment, signals, limits, descriptors, working directory or login uid. The
- * caller, which may have threads, hears of no child.
+ * caller: not its session, environment, signals, limits, descriptors, working directory, login uid or cgroup,
+ * which may be a login session's that systemd ends. The caller, which may have threads, hears of no child.
  */
 int nsi_launch(const char *program, int sock, struct nsi_error *err);
 

@@ -11,6 +11,7 @@ from machine import GROUPS, LIMITS, ROOT, SLOW, Case, journal, set_up, until
 import host
 from host import ROOTS, SPEC, container, nsinit, policy, run, ssh, write
 from limits import Limits
+from logind import Logind
 from session_limits import OutOfMemory, SessionLimits
 
 
@@ -308,7 +309,7 @@ class Result(unittest.TextTestResult):
 def main():
     set_up()
     suite = unittest.TestSuite()
-    for case in (Host, Limits, SessionLimits, OutOfMemory, Units, Rootless, Size):
+    for case in (Host, Logind, Limits, SessionLimits, OutOfMemory, Units, Rootless, Size):
         suite.addTests(t for t in unittest.defaultTestLoader.loadTestsFromTestCase(case)
                        if not sys.argv[1:] or any(name in t.id() for name in sys.argv[1:]))
     result = unittest.TextTestRunner(resultclass=Result, verbosity=2, stream=sys.stdout).run(suite)
