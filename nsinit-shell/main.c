@@ -1,4 +1,5 @@
 #include "../libcore/base/compat.h"
+#include "../libcore/base/log.h"
 #include "../libcore/process/forward.h"
 #include "shell.h"
 
@@ -47,8 +48,9 @@ static int refuse(const struct nsi_error *err)
 	char text[2048];
 
 	openlog("nsinit-shell", LOG_PID, LOG_AUTHPRIV);
-	syslog(LOG_ERR, "reason=%s uid=%u refused: %s", err->reason[0] ? err->reason : "shell",
-		(unsigned)getuid(), nsi_error_text(err, text, sizeof(text)));
+	nsi_log("nsinit-shell", LOG_ERR, "reason=%s uid=%u refused: %s",
+		err->reason[0] ? err->reason : "shell", (unsigned)getuid(),
+		nsi_error_text(err, text, sizeof(text)));
 	fprintf(stderr, "%s\n", nsi_error_sentence(err));
 	return 254;
 }

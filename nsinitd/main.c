@@ -11,6 +11,7 @@
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/compat.h"
 #include "../libcore/base/io.h"
+#include "../libcore/base/log.h"
 #include "../libcore/base/str.h"
 #include "../libcore/whole/ensure.h"
 #include "../libcore/whole/state.h"
@@ -86,8 +87,8 @@ static int open_session(const char *policy, int client, struct nsi_reply *reply,
 		return r;
 	/* The session stays with the peer, whose pidfd the supervisor has; our connection ends here. */
 	r = nsi_send(client, reply, NSI_REPLY_HEAD + reply->env_len, fds, 2);
-	syslog(LOG_INFO, "user=%s rule=%d rootfs=%s session opened", who->user.name, who->decision.line,
-		who->decision.rootfs);
+	nsi_log("nsinitd", LOG_INFO, "user=%s rule=%d rootfs=%s session opened", who->user.name,
+		who->decision.line, who->decision.rootfs);
 	return r < 0 ? nsi_fail(err, -r, "answering", who->user.name, NULL) : 0;
 }
 
@@ -95,7 +96,7 @@ static void log_refusal(uid_t uid, const struct nsi_error *err)
 {
 	char text[2048];
 
-	syslog(LOG_ERR, "reason=%s uid=%u refused: %s", err->reason[0] ? err->reason : "internal",
+	nsi_log("nsinitd", LOG_ERR, "reason=%s uid=%u refused: %s", err->reason[0] ? err->reason : "internal",
 		(unsigned)uid, nsi_error_text(err, text, sizeof(text)));
 }
 

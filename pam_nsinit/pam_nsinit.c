@@ -29,6 +29,7 @@
  */
 #include "../libcore/nsinit.h"
 #include "guard.h"
+#include "log.h"
 #include "verdict.h"
 
 #include <errno.h>
@@ -84,7 +85,7 @@ static int refuse(pam_handle_t *pamh, int flags, const char *user, const struct 
 {
 	char text[2048];
 
-	pam_syslog(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err->reason[0] ? err->reason : "internal",
+	module_log(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err->reason[0] ? err->reason : "internal",
 		user, nsi_error_text(err, text, sizeof(text)));
 	if (!(flags & PAM_SILENT))
 		pam_error(pamh, "%s", nsi_error_sentence(err));
@@ -178,7 +179,7 @@ static int bring_in(pam_handle_t *pamh, struct login *login, bool relay, struct 
 		return prepare_split(login, relay, err);
 	case NSI_SERVICE_JOIN:
 		/* The log line first: inside there is nobody to tell. */
-		pam_syslog(pamh, LOG_INFO, "user=%s enters its container", login->user);
+		module_log(pamh, LOG_INFO, "user=%s enters its container", login->user);
 		return nsi_session_enter(login->session, err);
 	case NSI_SERVICE_SHELL:
 	case NSI_SERVICE_DENY:
@@ -233,7 +234,7 @@ static int open_container(pam_handle_t *pamh, int flags, const struct verdict *v
 		free(login);
 		return refuse(pamh, flags, v->user.name, &err);
 	}
-	pam_syslog(pamh, LOG_INFO, "user=%s rule=%d rootfs=%s session opened", v->user.name, v->decision.line,
+	module_log(pamh, LOG_INFO, "user=%s rule=%d rootfs=%s session opened", v->user.name, v->decision.line,
 		v->decision.rootfs);
 	return PAM_SUCCESS;
 }
@@ -242,7 +243,7 @@ static int deny(pam_handle_t *pamh, int flags, const struct verdict *v, const ch
 {
 	bool by_rule = v->decision.verdict == NSI_DENY;
 
-	pam_syslog(pamh, LOG_NOTICE, "reason=%s user=%s rule=%d service=%s refused by the policy",
+	module_log(pamh, LOG_NOTICE, "reason=%s user=%s rule=%d service=%s refused by the policy",
 		by_rule ? "denied" : "service", v->user.name, v->decision.line, service);
 	if (!(flags & PAM_SILENT))
 		pam_error(pamh, "%s",
@@ -299,7 +300,7 @@ static int open_session(pam_handle_t *pamh, int flags, int argc, const char **ar
 		return refuse(pamh, flags, name, &err);
 	}
 	if (args.debug)
-		pam_syslog(pamh, LOG_DEBUG, "user=%s rule=%d verdict=%d mode=%d", name, v.decision.line,
+		module_log(pamh, LOG_DEBUG, "user=%s rule=%d verdict=%d mode=%d", name, v.decision.line,
 			(int)v.decision.verdict, (int)v.mode);
 	if (v.decision.verdict == NSI_STAY)
 		return PAM_IGNORE;
@@ -357,7 +358,7 @@ EXPORT int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const c
 	const struct login *login = data;
 	if (login->owner != getpid())
 		return PAM_IGNORE;
-	pam_syslog(pamh, LOG_INFO, "user=%s session closed", login->user);
+	module_log(pamh, LOG_INFO, "user=%s session closed", login->user);
 	/* Runs forget_login(). */
 	return pam_set_data(pamh, DATA_SESSION, NULL, NULL);
 }
@@ -377,7 +378,7 @@ static void join_or_end(pam_handle_t *pamh, struct login *login)
 		guard_end();
 		return;
 	}
-	pam_syslog(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err.reason, login->user,
+	module_log(pamh, LOG_ERR, "reason=%s user=%s refused: %s", err.reason, login->user,
 		nsi_error_text(&err, text, sizeof(text)));
 	_exit(REFUSED);
 }
@@ -407,7 +408,7 @@ static bool belongs_on_the_host(pam_handle_t *pamh, int argc, const char **argv)
 		verdict_decide(args.policy, name, service, &v, &loaded, &err) == 0 &&
 		v.decision.verdict == NSI_STAY)
 		return true;
-	pam_syslog(pamh, LOG_ERR,
+	module_log(pamh, LOG_ERR,
 		"reason=setup user=%s refused: the line \"session required pam_nsinit.so\" is missing in the "
 		"service's file, or a line before it ends the stack",
 		name);
@@ -437,7 +438,7 @@ static int without_session(pam_handle_t *pamh, int argc, const char **argv)
 	if (r == 0)
 		r = nsi_setuid_resume(&err);
 	if (r < 0) {
-		pam_syslog(pamh, LOG_ERR, "%s", nsi_error_text(&err, text, sizeof(text)));
+		module_log(pamh, LOG_ERR, "%s", nsi_error_text(&err, text, sizeof(text)));
 		_exit(REFUSED);
 	}
 	guard_end();

@@ -1,5 +1,7 @@
 #include "verdict.h"
 
+#include "log.h"
+
 #include <security/pam_ext.h>
 #include <string.h>
 #include <syslog.h>
@@ -15,7 +17,7 @@ bool verdict_arguments(pam_handle_t *pamh, int argc, const char **argv, struct a
 		} else if (strcmp(argv[i], "debug") == 0) {
 			args->debug = true;
 		} else {
-			pam_syslog(pamh, LOG_ERR, "reason=argument unknown module argument \"%s\"", argv[i]);
+			module_log(pamh, LOG_ERR, "reason=argument unknown module argument \"%s\"", argv[i]);
 			return false;
 		}
 	}
@@ -27,7 +29,7 @@ bool verdict_disabled(pam_handle_t *pamh, const char *name)
 	unsigned seconds = nsi_disabled_seconds();
 
 	if (seconds > 0)
-		pam_syslog(pamh, LOG_WARNING,
+		module_log(pamh, LOG_WARNING,
 			"reason=disabled user=%s let onto the host: nsinit is disabled for another %u s",
 			name, seconds);
 	return seconds > 0;
@@ -42,7 +44,7 @@ bool verdict_exempted(pam_handle_t *pamh, const char *group, const char *name, c
 	if (!group || nsi_user_lookup(name, &user, &err) < 0 ||
 		(user.uid != 0 && nsi_user_in_group(&user, group, &err) != 1))
 		return false;
-	pam_syslog(pamh, LOG_ALERT, "reason=exempt user=%s let onto the host, there is no policy: %s", name,
+	module_log(pamh, LOG_ALERT, "reason=exempt user=%s let onto the host, there is no policy: %s", name,
 		nsi_error_text(why, text, sizeof(text)));
 	return true;
 }

@@ -1,6 +1,7 @@
 /* nsinit activate: put a policy in force, unless it would lock out root or the administrator who does it. */
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/io.h"
+#include "../../libcore/base/log.h"
 #include "../../libcore/parse/policy.h"
 #include "../../libcore/whole/rootfs.h"
 #include "../../libcore/whole/state.h"
@@ -205,7 +206,7 @@ static int put_in_force(const char *text, size_t len, struct nsi_error *err)
 		return r;
 	}
 	openlog("nsinit", LOG_PID, LOG_AUTHPRIV);
-	syslog(LOG_NOTICE, "policy activated: %s", invoker_text(who, sizeof(who)));
+	nsi_log("nsinit", LOG_NOTICE, "policy activated: %s", invoker_text(who, sizeof(who)));
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* nsinit disable: for a while every login is the host's. nsinit enable: not any more. */
 #include "../../libcore/base/error.h"
+#include "../../libcore/base/log.h"
 #include "../../libcore/base/str.h"
 #include "../commands.h"
 #include "../console/emit.h"
@@ -89,7 +90,7 @@ int cmd_disable(int argc, char **argv)
 	if (nsi_disable(seconds, invoker_text(who, sizeof(who)), &err) < 0)
 		return report(&err);
 	openlog("nsinit", LOG_PID, LOG_AUTHPRIV);
-	syslog(LOG_WARNING, "disabled for %u s, every login is the host's: %s", seconds, who);
+	nsi_log("nsinit", LOG_WARNING, "disabled for %u s, every login is the host's: %s", seconds, who);
 	if (json)
 		tell_json(seconds, was);
 	else
@@ -115,7 +116,7 @@ int cmd_enable(int argc, char **argv)
 	if (r < 0 && r != -ENOENT)
 		return report(&err);
 	openlog("nsinit", LOG_PID, LOG_AUTHPRIV);
-	syslog(LOG_NOTICE, "enabled: %s", invoker_text(who, sizeof(who)));
+	nsi_log("nsinit", LOG_NOTICE, "enabled: %s", invoker_text(who, sizeof(who)));
 	if (json)
 		tell_json(0, was);
 	else

@@ -1,6 +1,7 @@
 /* The supervisor of a login container: started by the library, with its first client as descriptor 3. */
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/io.h"
+#include "../../libcore/base/log.h"
 #include "../../libcore/parse/resources.h"
 #include "../../libcore/whole/control.h"
 #include "../commands.h"
@@ -22,7 +23,7 @@ static void refuse(const struct nsi_error *err)
 	int fds[NSI_MAX_FDS];
 	char text[2048];
 
-	syslog(LOG_ERR, "reason=%s %s", err->reason[0] ? err->reason : "spawn",
+	nsi_log("nsinit", LOG_ERR, "reason=%s %s", err->reason[0] ? err->reason : "spawn",
 		nsi_error_text(err, text, sizeof(text)));
 	/* The client's question first: ending with it unread would reset the connection, and the answer be
 	 * lost. */
@@ -87,7 +88,7 @@ static void raise_descriptors(void)
 
 static void log_limit(const struct container *c, const char *what)
 {
-	syslog(LOG_WARNING, "container=%s reason=limit %s", c->id, what);
+	nsi_log("nsinit", LOG_WARNING, "container=%s reason=limit %s", c->id, what);
 }
 
 static void log_resources(const struct container *c)
@@ -95,14 +96,15 @@ static void log_resources(const struct container *c)
 	char text[256], each[256];
 
 	if (c->plan->limits_note[0])
-		syslog(LOG_WARNING, "container=%s reason=limits %s", c->id, c->plan->limits_note);
+		nsi_log("nsinit", LOG_WARNING, "container=%s reason=limits %s", c->id, c->plan->limits_note);
 	if (c->note[0])
-		syslog(LOG_WARNING, "container=%s reason=quota %s", c->id, c->note);
+		nsi_log("nsinit", LOG_WARNING, "container=%s reason=quota %s", c->id, c->note);
 	if (c->cgroup.note[0])
-		syslog(LOG_WARNING, "container=%s reason=resources not limited, for lack of a controller: %s",
-			c->id, c->cgroup.note);
+		nsi_log("nsinit", LOG_WARNING,
+			"container=%s reason=resources not limited, for lack of a controller: %s", c->id,
+			c->cgroup.note);
 	if (c->cgroup.dir >= 0)
-		syslog(LOG_INFO, "container=%s cgroup=%s%s%s%s%s", c->id, c->cgroup.path,
+		nsi_log("nsinit", LOG_INFO, "container=%s cgroup=%s%s%s%s%s", c->id, c->cgroup.path,
 			c->plan->resources.set ? " " : "",
 			nsi_resources_text(&c->plan->resources, text, sizeof(text)),
 			c->plan->session_resources.set ? " each session " : "",
@@ -124,7 +126,8 @@ static int serve(struct container *c, const struct nsi_decision *decision)
 	loop_run(loop);
 	groups_free(groups);
 	container_end(c);
-	syslog(LOG_INFO, "container=%s rootfs=%s ended: %s", c->id, decision->rootfs, server_why(server));
+	nsi_log("nsinit", LOG_INFO, "container=%s rootfs=%s ended: %s", c->id, decision->rootfs,
+		server_why(server));
 	server_free(server, -1);
 	close(signals);
 	loop_free(loop);
@@ -159,7 +162,7 @@ int cmd_supervise(int argc, char **argv)
 		return NSI_EXIT_FAILED;
 	}
 	close(fds[1]); /* the lock: from here on the control socket answers */
-	syslog(LOG_INFO, "container=%s pid=%d user=%s rootfs=%s started", c.id, (int)c.pid1.pid,
+	nsi_log("nsinit", LOG_INFO, "container=%s pid=%d user=%s rootfs=%s started", c.id, (int)c.pid1.pid,
 		order->who.user.name, order->who.decision.rootfs);
 	log_resources(&c);
 	raise_descriptors();

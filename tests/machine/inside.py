@@ -1,4 +1,5 @@
 """In the machine, as a service of its systemd: what nsinit needs of a real host. python3 tests/machine/inside.py [NAME...]"""
+import json
 import os
 import re
 import signal
@@ -42,6 +43,22 @@ class Host(Case):
         self.logged(r'nsinit\[\d+\]: container=\S+ cgroup=/sys/fs/cgroup/nsinit/\S+ memory.max=64M ')
         self.logged(r'nsinit\[\d+\]: container=\S+ rootfs=\S+ ended: no session is left')
         self.assertIn('user=alice', journal('-t', 'sshd', '-t', 'sshd-session', '--since', self.since))
+        found = [json.loads(line) for line in run(
+            f'journalctl -o json NSINIT_USER=alice --since "{self.since}"').stdout.splitlines()]
+        opened = next(e for e in found if e['MESSAGE'].endswith(' session opened'))
+        self.assertEqual((opened['NSINIT_ROOTFS'], opened['NSINIT_RULE'].isdigit(), opened['_UID'], opened['PRIORITY']),
+                         (ROOT, True, '0', '6'))
+        self.assertRegex(opened['MESSAGE'], r'^pam_nsinit\(sshd\): user=alice rule=\d+ rootfs=')
+        started = next(e for e in found if e['MESSAGE'].endswith(' started'))
+        self.assertEqual((started['NSINIT_CONTAINER'], started['SYSLOG_IDENTIFIER']), (self.group().split('/')[-1], 'nsinit'))
+
+    def test_a_refusal_is_in_the_journal_with_its_reason(self):
+        write(f'{ROOT}/container.json', '{ "hostname": 1 }')
+        self.assertNotEqual(ssh('alice', 'hostname', timeout=SLOW).returncode, 0)
+        found = until(lambda: run(f'journalctl -o json NSINIT_REASON=spec --since "{self.since}"').stdout.splitlines(), 'it')
+        self.assertIn('alice', [json.loads(line).get('NSINIT_USER') for line in found])
+        shown = json.loads(nsinit('logs', '--json', 'alice').stdout)
+        self.assertEqual((shown[-1]['reason'], shown[-1]['user'], shown[-1]['program'].startswith('sshd')), ('spec', 'alice', True))
 
     def test_a_container_outlives_logind_s_session(self):
         self.rules('lifetime = 3600;')
