@@ -31,6 +31,7 @@ class Logind(Case):
         self.assertTrue(os.path.exists(f'/proc/{pid1}'))
 
     def test_kill_user_processes_is_honoured_and_spares_the_container(self):
+        os.makedirs('/etc/systemd/logind.conf.d', exist_ok=True)
         write('/etc/systemd/logind.conf.d/kill.conf', '[Login]\nKillUserProcesses=yes\n')
         self.addCleanup(run, 'rm /etc/systemd/logind.conf.d/kill.conf && systemctl restart systemd-logind')
         run('systemctl restart systemd-logind')
