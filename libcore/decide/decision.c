@@ -156,7 +156,7 @@ static int confirm(const struct nsi_policy *policy, const struct nsi_user *user,
 {
 	struct nsi_decision again = {0};
 	struct nsi_user afresh;
-	bool asked;
+	bool asked = false;
 	int rule;
 	int r = nsi_user_afresh(user, &afresh, err);
 
