@@ -91,13 +91,16 @@ def tearDownModule():
 
 class Case(unittest.TestCase):
     def setUp(self):
-        self.changed = {path: open(path).read() for path in ('/etc/passwd', '/etc/shadow', '/etc/group', '/etc/gshadow', '/etc/subuid',
-                                                             '/etc/subgid', '/etc/shells')}
+        self.changed = {path: open(path).read() for path in ('/etc/passwd', '/etc/shadow', '/etc/group', '/etc/gshadow', '/etc/subuid', '/etc/subgid',
+                                                             '/etc/shells', '/etc/ssh/sshd_config')}
         self.directories = set(os.listdir(ROOTS))
         self.homes = set(os.listdir('/home'))
         policy(['{ user = "root"; stay = "host"; }'])
         self.sshd = subprocess.Popen(SSHD, stderr=open('/tmp/guides-sshd.log', 'a'))
-        write('/usr/local/sbin/systemctl', f'#!/bin/sh\n[ "$*" = "reload ssh" ] && kill -HUP {self.sshd.pid}\n', 0o755)
+        write('/usr/local/sbin/systemctl', f'''#!/bin/bash
+[ "$*" = "reload ssh" ] && /usr/sbin/sshd -t && kill -HUP {self.sshd.pid} && sleep 0.5
+until : </dev/tcp/127.0.0.1/{PORT}; do sleep 0.1; done 2>/dev/null
+''', 0o755)
         until(lambda: host.Host.listening(PORT), 'sshd listening')
 
     def tearDown(self):
@@ -184,6 +187,27 @@ class Guides(Case):
         self.assertEqual(len(students), 200)
         said = self.everybody(students, 'hostname; id -un; touch /root-was-here 2>/dev/null; echo mine >/tmp/mine; cat /tmp/mine')
         self.assertEqual(said, {s: f'class\n{s}\nmine\n' for s in students})
+
+    def test_sftp_dropbox(self):
+        self.follow('sftp-dropbox.md')
+        self.assertEqual(os.listdir(f'{IMAGES}/dropbox/upload'), [])
+        self.assertEqual(os.stat(f'{ROOTS}/partners/acme/upper/upload/report').st_uid, int(run('id -u acme').stdout))
+        self.assertFalse(os.path.exists(f'{ROOTS}/partners/globex/upper/upload'))
+
+    def test_migrating(self):
+        """Of a jail and a docker as these leave them."""
+        run(['nsinit', 'init', '--debian', 'bookworm', '/home/jail'])
+        os.unlink('/home/jail/container.json')
+        write('/usr/sbin/jk_chrootsh', '#!/bin/sh\nexit 1\n', 0o755)
+        self.addCleanup(os.unlink, '/usr/sbin/jk_chrootsh')
+        run('mkdir -p /home/jail/home; useradd -m -d /home/jail/home/jane jane; echo of the jail >/home/jail/home/jane/letter; '
+            'usermod -d /home/jail/./home/jane -s /usr/sbin/jk_chrootsh jane')
+        run('groupadd developers; useradd -m -G developers -s /bin/bash joe')
+        write('/etc/ssh/sshd_config.d/docker.conf',
+              'Match Group developers\n    ForceCommand sudo docker exec -it -u $USER dev-$USER bash -l\n')
+        run('tar -cf /var/tmp/dev.tar -C /home/jail --exclude=./home .')
+        self.addCleanup(os.unlink, '/var/tmp/dev.tar')
+        self.follow('migrating.md')
 
 
 del Case
