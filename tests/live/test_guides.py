@@ -23,7 +23,7 @@ PORT = 2223
 WORK = '/tmp/guides'
 IMAGES = '/srv/images'
 SOURCE = os.getcwd()
-PROGRAMS = ['/usr/bin/bash', '/usr/bin/make', '/usr/bin/rsync', '/usr/bin/ssh', '/usr/bin/nc.openbsd', '/usr/bin/socat']
+PROGRAMS = ['/usr/bin/bash', '/usr/bin/make', '/usr/bin/rsync', '/usr/bin/ssh', '/usr/bin/nohup']
 SSHD = ['/usr/sbin/sshd', '-D', '-e', '-f', '/etc/ssh/sshd_config', '-o', f'Port={PORT}', '-o', 'ListenAddress=127.0.0.1',
         '-o', 'MaxStartups=200']
 
@@ -208,6 +208,40 @@ class Guides(Case):
         run('tar -cf /var/tmp/dev.tar -C /home/jail --exclude=./home .')
         self.addCleanup(os.unlink, '/var/tmp/dev.tar')
         self.follow('migrating.md')
+
+    def server(self):
+        """Behind the bastion: another network, in which an sshd is."""
+        run('useradd -m -s /bin/sh -p x admin; ip netns add server; ip link add inside0 type veth peer name eth0 netns server; '
+            'ip addr add 10.20.0.1/16 dev inside0; ip link set inside0 up; ip -n server addr add 10.20.0.5/16 dev eth0; '
+            'ip -n server link set eth0 up; ip -n server link set lo up; ip -n server addr add 198.51.100.7 dev lo; '
+            'ip route add default via 10.20.0.5')
+        self.addCleanup(run, 'ip netns delete server; ip link delete nsbr0 || true')
+        with open('/root/.ssh/config', 'a') as f:
+            f.write(f'Host 10.20.0.5\n    IdentityFile {KEY}\n    StrictHostKeyChecking no\n    UserKnownHostsFile /dev/null\n'
+                    '    LogLevel ERROR\n')
+        sshd = subprocess.Popen(['ip', 'netns', 'exec', 'server', 'unshare', '--uts', 'sh', '-c',
+                                 'hostname server; exec /usr/sbin/sshd -D -f none -o UsePAM=no -o HostKey=/etc/ssh/ssh_host_ed25519_key'])
+        self.addCleanup(sshd.wait)
+        self.addCleanup(sshd.terminate)
+        until(lambda: ':22 ' in run('ip netns exec server ss -ltn').stdout, 'the sshd of the server')
+
+    def test_bastion(self):
+        self.server()
+        self.assertEqual(run('ssh admin@10.20.0.5 hostname').stdout, 'server\n')
+        here = host.Server('outside', ('127.0.0.1', 22))
+        self.addCleanup(here.close)
+        for address in ('127.0.0.1', '198.51.100.7'):  # the control: from the host there is an answer
+            self.assertTrue(host.ask((address, 22)), address)
+        self.follow('bastion.md')
+
+    def test_build_host(self):
+        self.addCleanup(run, ['rm', '-rf', '/srv/cache'])
+        self.follow('build-host.md')
+        self.assertEqual(os.listdir('/srv/cache/build-trixie'), ['entry'])
+
+    def test_hpc_login(self):
+        self.addCleanup(run, ['rm', '-rf', '/scratch', '/opt/modules'])
+        self.follow('hpc-login.md')
 
 
 del Case
