@@ -63,6 +63,7 @@ struct nsi_user {
 	gid_t gid;
 	gid_t groups[256]; /* all groups, the primary one too */
 	int n_groups;
+	char group[256]; /* the primary one's name; "": it has none, or no name service tells */
 	char gecos[256];
 	char home[1024];
 	char shell[256];

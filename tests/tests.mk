@@ -25,6 +25,7 @@ lint: all
 	tests/lint/rooms $(BUILD)
 	tests/lint/hardening $(BUILD)
 	tests/lint/manual $(BUILD)
+	tests/lint/reasons
 	tests/lint/static $(BUILD)
 
 .PHONY: unit asan check check-machine check-soak lint

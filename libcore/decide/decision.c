@@ -1,73 +1,16 @@
 /* Which rule of the policy holds for a user: the first that matches. */
+#include "people.h"
 #include "shared.h"
 
-#include "../base/cleanup.h"
 #include "../base/str.h"
 
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-
-enum { MAX_GROUP_BYTES = 16 * 1024 * 1024, ROOM_BYTES = 1024 * 1024, ROOM_FDS = 16 };
-
-#define NO_GROUP "nsinit-no-such-group"
 
 static int user_is(const struct nsi_user *user, const char *name, struct nsi_error *err)
 {
 	(void)err;
 	return strcmp(name, "*") == 0 || strcmp(name, user->name) == 0;
-}
-
-static bool is_member(const struct group *g, const struct nsi_user *user)
-{
-	for (int i = 0; i < user->n_groups; i++)
-		if (user->groups[i] == g->gr_gid)
-			return true;
-	for (char **name = g->gr_mem; *name; name++)
-		if (strcmp(*name, user->name) == 0)
-			return true;
-	return false;
-}
-
-/* getgrnam_r(3): 0, with `member` said where there is such a group, or an errno value. */
-static int ask_for_group(const char *name, const struct nsi_user *user, bool *ret_found, bool *ret_member)
-{
-	struct group g, *found = NULL;
-	int r = ERANGE;
-
-	/* A group's members may be many thousands. */
-	for (size_t size = 16384; r == ERANGE && size <= MAX_GROUP_BYTES; size *= 4) {
-		cleanup_free char *buf = malloc(size);
-
-		if (!buf)
-			return ENOMEM;
-		r = getgrnam_r(name, &g, buf, size, &found);
-		*ret_found = r == 0 && found;
-		*ret_member = *ret_found && is_member(found, user);
-	}
-	return r;
-}
-
-/*
- * The list of the user's groups is short, without a word, where a name service did not answer, and the group
- * may come from a cache, without its members. So that no member is taken for another, a last question, to
- * which no cache knows the answer for long: whether all services answer.
- */
-int nsi_user_in_group(const struct nsi_user *user, const char *name, struct nsi_error *err)
-{
-	bool found = false, member = false, unused;
-	int r = ask_for_group(name, user, &found, &member);
-
-	if (r == 0 && found && !member)
-		r = ask_for_group(NO_GROUP, user, &unused, &unused);
-	if (r == 0)
-		return member;
-	nsi_fail(err, r, "looking up group", name, "are the name services of the host in order?");
-	return nsi_error_reason(err, "group");
 }
 
 /* 1: one of them holds, or none is asked for; 0; or a negative errno value. */
@@ -203,58 +146,39 @@ int nsi_policy_match(const struct nsi_policy *policy, const struct nsi_user *use
 	return match(policy, user, ret_decision, ret_rule, &asked, err);
 }
 
-/* What the name services need to answer; su(1) runs with whatever limits its caller has set. */
-static int check_room(struct nsi_error *err)
+/*
+ * A name service that could not even open its file says "no such group", once another one after it in
+ * nsswitch.conf says so; and nscd(8) says it for any that does not answer. Such a word is not enough for the
+ * host: it must be said twice, the second time by the services themselves, with all that it takes at hand.
+ */
+static int confirm(const struct nsi_policy *policy, const struct nsi_user *user, const struct nsi_decision *d,
+	struct nsi_error *err)
 {
-	cleanup_fd int file = open("/etc/group", O_RDONLY | O_CLOEXEC);
-	void *memory = mmap(NULL, ROOM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int fds[ROOM_FDS], n = 0, r = memory == MAP_FAILED ? -ENOMEM : 0;
-	char c;
+	struct nsi_decision again = {0};
+	struct nsi_user afresh;
+	bool asked = false;
+	int rule;
+	int r = nsi_user_afresh(user, &afresh, err);
 
-	if (memory != MAP_FAILED)
-		munmap(memory, ROOM_BYTES);
-	if (file < 0 || read(file, &c, 1) < 0)
-		r = -errno;
-	for (; r == 0 && n < ROOM_FDS; n++) {
-		fds[n] = fcntl(file, F_DUPFD_CLOEXEC, 3);
-		if (fds[n] < 0) {
-			r = -errno;
-			break;
-		}
-	}
-	while (n > 0)
-		close(fds[--n]);
 	if (r == 0)
-		return 0;
-	nsi_fail(err, -r, "looking up groups by", "/etc/group",
-		r == -EMFILE || r == -ENOMEM ? "is the caller's ulimit too low?" : NULL);
+		r = match(policy, &afresh, &again, &rule, &asked, err);
+	if (r < 0 || (again.verdict == d->verdict && again.line == d->line))
+		return r;
+	nsi_failf(err, EAGAIN, "looking up groups of", user->name,
+		"are the name services of the host in order?", "they say one time no, one time yes");
 	return nsi_error_reason(err, "group");
 }
 
-/*
- * A name service that could not even open its file says "no such group", once another one after it in
- * nsswitch.conf says so. Such a word is not enough for the host: it must be said twice, the second time with
- * all that it takes at hand.
- */
 int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
 	struct nsi_decision *ret_decision, struct nsi_error *err)
 {
-	struct nsi_decision d = {0}, again = {0};
+	struct nsi_decision d = {0};
 	bool asked = false;
 	int rule;
 	int r = match(policy, user, &d, &rule, &asked, err);
 
-	if (r == 0 && d.verdict == NSI_STAY && asked) {
-		r = check_room(err);
-		if (r == 0)
-			r = match(policy, user, &again, &rule, &asked, err);
-		if (r == 0 && (again.verdict != NSI_STAY || again.line != d.line)) {
-			nsi_failf(err, EAGAIN, "looking up groups of", user->name,
-				"are the name services of the host in order?",
-				"they say one time no, one time yes");
-			r = nsi_error_reason(err, "group");
-		}
-	}
+	if (r == 0 && d.verdict == NSI_STAY && asked)
+		r = confirm(policy, user, &d, err);
 	if (r == 0 && d.verdict == NSI_CONTAINER &&
 		(r = nsi_policy_unshared(policy, rule, user, &d, err)) < 0 && err && !err->reason[0])
 		nsi_error_reason(err, "policy");
@@ -277,34 +201,4 @@ enum nsi_service_mode nsi_policy_service(const struct nsi_policy *policy, const 
 		if (strcmp(usual[i].name, service) == 0)
 			return usual[i].mode;
 	return NSI_SERVICE_DENY;
-}
-
-static int look_up(const char *name, struct nsi_user *ret_user, struct nsi_error *err)
-{
-	struct nsi_user user = {.n_groups = sizeof(user.groups) / sizeof(user.groups[0])};
-	struct passwd pw, *found = NULL;
-	char buf[16384];
-	int r = getpwnam_r(name, &pw, buf, sizeof(buf), &found);
-
-	if (r != 0 || !found)
-		return nsi_fail(err, r ? r : ENOENT, "looking up user", name, r ? NULL : "no such user");
-	if (!nsi_copy(user.name, sizeof(user.name), pw.pw_name) ||
-		!nsi_copy(user.home, sizeof(user.home), pw.pw_dir) ||
-		!nsi_copy(user.shell, sizeof(user.shell), pw.pw_shell))
-		return nsi_failf(
-			err, EINVAL, "looking up user", name, NULL, "name, home or shell is too long");
-	snprintf(user.gecos, sizeof(user.gecos), "%s", pw.pw_gecos ? pw.pw_gecos : "");
-	user.uid = pw.pw_uid;
-	user.gid = pw.pw_gid;
-	if (getgrouplist(user.name, user.gid, user.groups, &user.n_groups) < 0)
-		return nsi_failf(err, E2BIG, "looking up user", name, NULL, "in more than 256 groups");
-	*ret_user = user;
-	return 0;
-}
-
-int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err)
-{
-	int r = look_up(name, ret_user, err);
-
-	return r < 0 ? nsi_error_reason(err, "user") : 0;
 }

@@ -147,7 +147,7 @@ static int add_shell(struct nsi_plan *plan, const struct nsi_login *login, const
 
 static int add_accounts(struct nsi_plan *plan, const struct nsi_user *user, const struct nsi_image *image)
 {
-	const char *passwd = image->passwd, *group = image->group;
+	const char *passwd = image->passwd, *group = image->group, *name = field(user->group);
 	struct nsi_account found;
 	gid_t gid;
 	int r = 0;
@@ -162,7 +162,8 @@ static int add_accounts(struct nsi_plan *plan, const struct nsi_user *user, cons
 			(unsigned)user->gid, field(user->gecos), field(user->home), field(user->shell),
 			passwd);
 	if (r == 0 && !nsi_group_find(group, NULL, user->gid, &gid))
-		r = add_file(plan, "etc/group", "%s%s:x:%u:\n", group, user->name, (unsigned)user->gid);
+		r = add_file(plan, "etc/group", "%s%s:x:%u:\n", group, *name ? name : user->name,
+			(unsigned)user->gid);
 	return r;
 }
 

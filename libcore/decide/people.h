@@ -1,0 +1,14 @@
+/* Users and their groups, beyond what nsinit.h has. */
+#ifndef NSINIT_PEOPLE_H
+#define NSINIT_PEOPLE_H
+
+#include "../nsinit.h"
+
+/*
+ * The user once more, for an answer that must hold: with the descriptors and the memory at hand that name
+ * services need, and with groups, in *ret_user and from now on in this process, that no nscd(8) answers for.
+ * Later changes to nsswitch.conf then mean nothing to this process. May load NSS modules into it.
+ */
+int nsi_user_afresh(const struct nsi_user *user, struct nsi_user *ret_user, struct nsi_error *err);
+
+#endif
