@@ -236,7 +236,7 @@ static void run(struct world *w, unsigned how)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct world w = {.in = {data, size}};
-	int before = fuzz_next_fd();
+	uint64_t before = fuzz_open_fds();
 
 	now_ms = 1000;
 	w.loop = loop_new();
@@ -252,6 +252,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < LEADERS; i++)
 		close(w.leaders[i]);
 	close(w.turn);
-	fuzz_check(fuzz_next_fd() == before);
+	fuzz_check(fuzz_open_fds() == before);
 	return 0;
 }
