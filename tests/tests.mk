@@ -92,13 +92,14 @@ replay:
 	$(MAKE) BUILD=build/asan CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" replay-all
 
 # What of the code the corpora reach.
-FUZZ_COVERED := libcore/parse libcore/decide nsinit/server libcore/base libcore/whole/control.c libcore/whole/state.c \
-	libcore/process/child.c libcore/act/request.c libcore/act/loop.c libcore/act/seccomp_profile.c
+FUZZ_COVERED := libcore/parse libcore/decide libcore/base/str.c libcore/base/error.c nsinit/server libcore/act/request.c \
+	libcore/act/loop.c libcore/act/seccomp_profile.c
 fuzz-coverage:
 	rm -f build/coverage/*.profraw
 	LLVM_PROFILE_FILE=$(CURDIR)/build/coverage/%p-%m.profraw $(MAKE) BUILD=build/coverage CC=clang \
 		CFLAGS="-O1 -g -fprofile-instr-generate -fcoverage-mapping" replay-all
 	llvm-profdata merge -o build/coverage/profdata build/coverage/*.profraw
-	llvm-cov report -instr-profile build/coverage/profdata $(patsubst %,-object build/coverage/replay/%,$(FUZZ)) $(wildcard $(FUZZ_COVERED:%=%*))
+	llvm-cov report build/coverage/replay/$(firstword $(FUZZ)) $(patsubst %,-object build/coverage/replay/%,$(FUZZ)) \
+		-instr-profile build/coverage/profdata $(wildcard $(FUZZ_COVERED:%=%*))
 
 .PHONY: fuzz fuzz-coverage replay replay-all $(FUZZ:%=fuzz-%)
