@@ -92,7 +92,7 @@ replay:
 	$(MAKE) BUILD=build/asan CFLAGS="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all" replay-all
 
 # What of the code the corpora reach.
-FUZZ_COVERED := libcore/parse libcore/decide libcore/base/str.c libcore/base/error.c nsinit/server libcore/act/request.c \
+FUZZ_COVERED := libcore/parse libcore/decide libcore/base/str.c libcore/base/error.c nsinit/supervise/server libcore/act/request.c \
 	libcore/act/loop.c libcore/act/seccomp_profile.c
 fuzz-coverage:
 	rm -f build/coverage/*.profraw
