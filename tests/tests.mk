@@ -34,9 +34,10 @@ lint: all
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
 FUZZ_RUNS ?= 1000000
 FUZZ_CFLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
-# What is freed is kept for the length of some executions, not for 256 MB of them, and no call stack is noted for what is
-# allocated: twice as many executions. To run one input again without these options shows all that they leave out.
-FUZZ_ENV := ASAN_OPTIONS=quarantine_size_mb=2:malloc_context_size=0 LSAN_OPTIONS=suppressions=tests/fuzz/lsan.supp:print_suppressions=0
+# What is freed is kept for the length of some executions, not for 256 MB of them, and of who has allocated it only the
+# least is noted without which no leak is seen: twice as many executions. To run one input again without these options shows
+# all that they leave out.
+FUZZ_ENV := ASAN_OPTIONS=quarantine_size_mb=2:malloc_context_size=2 LSAN_OPTIONS=suppressions=tests/fuzz/lsan.supp:print_suppressions=0
 # For libconfig's leak (lsan.supp) each input would take a search of the memory: the replay alone looks for leaks.
 FUZZ_FLAGS_policy := -detect_leaks=0
 FUZZ_LEN := 4096
