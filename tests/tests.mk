@@ -50,6 +50,7 @@ FUZZ_LEN_kernel := 1024
 FUZZ_SEEDS_spec := tests/data/valid tests/data/invalid
 # The users and groups are the target's.
 FUZZ_LINK_policy := -Wl,--wrap=getpwnam_r -Wl,--wrap=getpwuid_r -Wl,--wrap=getgrnam_r -Wl,--wrap=getgrouplist
+FUZZ_LINK_profile := -Wl,--wrap=seccomp_init -Wl,--wrap=seccomp_release
 # The supervisor's part that talks; the clock and the terminals are the target's.
 FUZZ_SRC_server := $(addprefix nsinit/supervise/,server.c server_life.c server_answer.c) $(addprefix nsinit/container/,container.c filter.c network.c rootless.c)
 FUZZ_LINK_server := -Wl,--wrap=clock_gettime -Wl,--wrap=nsi_borrow_terminals
