@@ -10,9 +10,9 @@
 
 static const char policy_text[] =
 	"version = 1; unmapped = \"deny\"; networks: ("
-	" { bridge = \"br0\"; address = [ \"10.77.0.1/24\", \"fd77::1/64\" ];"
+	" { bridge = \"b\"; address = [ \"10.77.0.1/24\", \"fd77::1/64\" ];"
 	"   pool = [ \"10.77.0.0/24\", \"fd77::/64\" ]; nameservers = [ \"192.0.2.53\" ]; },"
-	" { bridge = \"br1\"; } );"
+	" { bridge = \"br0\"; } );"
 	"defaults: { limits: { capabilities = [ \"CHOWN\", \"KILL\" ]; host_namespaces = [ \"NEWIPC\" ];"
 	"  sysctl = [ \"net.ipv4.*\", \"kernel/shm*\" ]; devices = [ \"/dev/fuse\", \"/dev/net/*\" ];"
 	"  mounts = [ \"/srv/share\" ]; memory = \"64M\"; swap = 0; cpu = \"50%\"; pids = 100;"
