@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-/* A child of this process, as the one that joins would be. It has ended and waits to be waited for, which never
- * comes: so it has a pid as long as this process lives, and cannot outlive it. */
+/* A child of this process, as the one that joins would be. It has ended and waits to be waited for, which
+ * never comes: so it has a pid as long as this process lives, and cannot outlive it. */
 static int child_pidfd(void)
 {
 	static int pidfd = -1;
