@@ -19,7 +19,6 @@ static const struct passwd users[] = {
 	{bob, none, 1001, 1001, none, home, shell},
 };
 
-/* "broken": what looks it up fails. */
 static int find_user(const struct passwd *u, struct passwd *ret, struct passwd **ret_found)
 {
 	if (u)
@@ -30,6 +29,7 @@ static int find_user(const struct passwd *u, struct passwd *ret, struct passwd *
 
 int __wrap_getpwnam_r(
 	const char *name, struct passwd *ret, char *buf, size_t size, struct passwd **ret_found);
+/* "broken", a user and a group: what looks them up fails. */
 int __wrap_getpwnam_r(const char *name, struct passwd *ret, char *buf, size_t size, struct passwd **ret_found)
 {
 	(void)buf, (void)size;
