@@ -2,7 +2,7 @@
  * A supervisor and those who connect to it: a container's server with its sockets and timers, and at each
  * turn of its loop one step of its clients: they connect, by the control socket or the door, ask, say what is
  * no request, hang up; leaders end, pid 1 ends, time passes. Time is this program's, and so are the terminals
- * that a login is given, which take namespaces (both by --wrap of the linker).
+ * that a login is given, which take namespaces, and the freezing of control groups (by --wrap of the linker).
  */
 #include "fuzz.h"
 
@@ -49,6 +49,15 @@ int __wrap_nsi_borrow_terminals(int pidfd, int devpts, int *ret_tree, struct nsi
 	(void)pidfd;
 	*ret_tree = fcntl(devpts, F_DUPFD_CLOEXEC, 3);
 	return *ret_tree < 0 ? nsi_fail(err, errno, "borrowing", "terminals", NULL) : 0;
+}
+
+static bool freezes; /* whether the container has a control group that can be frozen */
+
+int __real_nsi_cgroup_freeze(int dir, bool freeze, struct nsi_error *err);
+int __wrap_nsi_cgroup_freeze(int dir, bool freeze, struct nsi_error *err);
+int __wrap_nsi_cgroup_freeze(int dir, bool freeze, struct nsi_error *err)
+{
+	return freezes ? 0 : __real_nsi_cgroup_freeze(dir, freeze, err);
 }
 
 /* ------------------------------------------------------------------ the clients' steps */
@@ -211,6 +220,7 @@ static void run(struct world *w, unsigned how)
 	struct container *c = &w->container;
 
 	make_decision(&decision, how);
+	freezes = how & 128;
 	*c = (struct container){
 		.id = "fuzz", .door_name = "fuzz", .plan = plan_of(how & 1), .cgroup.dir = -1, .proc = -1};
 	c->pid1 = (struct nsi_process){
