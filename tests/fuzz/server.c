@@ -1,8 +1,9 @@
 /*
  * A supervisor and those who connect to it: a container's server with its sockets and timers, and at each
  * turn of its loop one step of its clients: they connect, by the control socket or the door, ask, say what is
- * no request, hang up; leaders end, pid 1 ends, time passes. Time is this program's, and so are the terminals
- * that a login is given, which take namespaces, and the freezing of control groups (by --wrap of the linker).
+ * no request, hang up; leaders, pid 1 and processes inside end, time passes. Time is this program's, and so
+ * are the terminals that a login is given, which take namespaces, the freezing of control groups, and the
+ * number of processes inside (by --wrap of the linker).
  */
 #include "fuzz.h"
 
@@ -14,6 +15,7 @@
 #include "../../nsinit/supervise/server.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -58,6 +60,16 @@ int __wrap_nsi_cgroup_freeze(int dir, bool freeze, struct nsi_error *err);
 int __wrap_nsi_cgroup_freeze(int dir, bool freeze, struct nsi_error *err)
 {
 	return freezes ? 0 : __real_nsi_cgroup_freeze(dir, freeze, err);
+}
+
+static int inside; /* how many processes are in the container beside pid 1 */
+
+int __wrap_container_signal(const struct container *c, int sig);
+int __wrap_container_signal(const struct container *c, int sig)
+{
+	(void)c;
+	fuzz_check(sig == 0 || sig == SIGHUP);
+	return inside;
 }
 
 /* ------------------------------------------------------------------ the clients' steps */
@@ -141,6 +153,8 @@ static void step(struct world *w)
 	case 10:
 		if (which == 15)
 			(void)!write(w->container.pid1.pidfd, &one, sizeof(one));
+		else
+			inside = (int)which % 3;
 		break;
 	default: /* a turn without anything */
 		break;
@@ -221,6 +235,7 @@ static void run(struct world *w, unsigned how)
 
 	make_decision(&decision, how);
 	freezes = how & 128;
+	inside = 1;
 	*c = (struct container){
 		.id = "fuzz", .door_name = "fuzz", .plan = plan_of(how & 1), .cgroup.dir = -1, .proc = -1};
 	c->pid1 = (struct nsi_process){
