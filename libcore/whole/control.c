@@ -41,7 +41,7 @@ static bool within_bounds(const struct nsi_reply *reply)
 	       (!reply->env_len || !reply->env[reply->env_len - 1]);
 }
 
-static int check_answer(struct nsi_reply *reply, ssize_t n, struct nsi_error *err)
+int nsi_reply_check(struct nsi_reply *reply, ssize_t n, struct nsi_error *err)
 {
 	if (n < 0)
 		return nsi_fail(err, (int)-n, "waiting for", "the container's supervisor", NULL);
@@ -64,7 +64,7 @@ static int check_answer(struct nsi_reply *reply, ssize_t n, struct nsi_error *er
 
 int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err)
 {
-	int r = check_answer(ret, nsi_receive(sock, ret, sizeof(*ret), fds, timeout_ms), err);
+	int r = nsi_reply_check(ret, nsi_receive(sock, ret, sizeof(*ret), fds, timeout_ms), err);
 
 	for (int i = 0; r < 0 && i < NSI_MAX_FDS; i++)
 		if (fds[i] >= 0)

@@ -100,6 +100,13 @@ int nsi_control_order(
 	const char *id, enum nsi_ask ask, int timeout_ms, int *ret_status, struct nsi_error *err);
 int nsi_control_status(const char *id, struct nsi_status *ret, struct nsi_error *err);
 
+/*
+ * What the answer says of which `n` bytes have come: 0, it can be used as it is; or its error, or one of
+ * ours. -EREMOTEIO in the place of an error by which a supervisor would seem to be gone. `n` may be a
+ * negative errno value.
+ */
+int nsi_reply_check(struct nsi_reply *reply, ssize_t n, struct nsi_error *err);
+
 /* Receive such an answer where connecting is the question. */
 int nsi_control_answer(int sock, int timeout_ms, struct nsi_reply *ret, int fds[], struct nsi_error *err);
 

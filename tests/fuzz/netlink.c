@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct nsi_netlink nl = {.sock = -1};
 	struct nsi_net_request q;
 	struct nsi_error err = {0};
-	int acks = (int)fuzz_byte(&in), pair[2], before = fuzz_next_fd();
+	int acks = (int)fuzz_byte(&in), pair[2];
+	uint64_t before = fuzz_open_fds();
 	uint8_t datagram[NSI_REQUEST_BYTES * 2 + 64];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -38,6 +39,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	close(pair[0]);
 	close(pair[1]);
-	fuzz_check(fuzz_next_fd() == before);
+	fuzz_check(fuzz_open_fds() == before);
 	return 0;
 }

@@ -1,8 +1,9 @@
 /*
  * A supervisor and those who connect to it: a container's server with its sockets and timers, and at each
  * turn of its loop one step of its clients: they connect, by the control socket or the door, ask, say what is
- * no request, hang up; leaders end, pid 1 ends, time passes. Time is this program's, and so are the terminals
- * that a login is given, which take namespaces (both by --wrap of the linker).
+ * no request, hang up; leaders, pid 1 and processes inside end, time passes. Time is this program's, and so
+ * are the terminals that a login is given, which take namespaces, the freezing of control groups, and the
+ * number of processes inside (by --wrap of the linker).
  */
 #include "fuzz.h"
 
@@ -14,6 +15,7 @@
 #include "../../nsinit/supervise/server.h"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -49,6 +51,25 @@ int __wrap_nsi_borrow_terminals(int pidfd, int devpts, int *ret_tree, struct nsi
 	(void)pidfd;
 	*ret_tree = fcntl(devpts, F_DUPFD_CLOEXEC, 3);
 	return *ret_tree < 0 ? nsi_fail(err, errno, "borrowing", "terminals", NULL) : 0;
+}
+
+static bool freezes; /* whether the container has a control group that can be frozen */
+
+int __real_nsi_cgroup_freeze(int dir, bool freeze, struct nsi_error *err);
+int __wrap_nsi_cgroup_freeze(int dir, bool freeze, struct nsi_error *err);
+int __wrap_nsi_cgroup_freeze(int dir, bool freeze, struct nsi_error *err)
+{
+	return freezes ? 0 : __real_nsi_cgroup_freeze(dir, freeze, err);
+}
+
+static int inside; /* how many processes are in the container beside pid 1 */
+
+int __wrap_container_signal(const struct container *c, int sig);
+int __wrap_container_signal(const struct container *c, int sig)
+{
+	(void)c;
+	fuzz_check(sig == 0 || sig == SIGHUP);
+	return inside;
 }
 
 /* ------------------------------------------------------------------ the clients' steps */
@@ -132,6 +153,8 @@ static void step(struct world *w)
 	case 10:
 		if (which == 15)
 			(void)!write(w->container.pid1.pidfd, &one, sizeof(one));
+		else
+			inside = (int)which % 3;
 		break;
 	default: /* a turn without anything */
 		break;
@@ -211,6 +234,8 @@ static void run(struct world *w, unsigned how)
 	struct container *c = &w->container;
 
 	make_decision(&decision, how);
+	freezes = how & 128;
+	inside = 1;
 	*c = (struct container){
 		.id = "fuzz", .door_name = "fuzz", .plan = plan_of(how & 1), .cgroup.dir = -1, .proc = -1};
 	c->pid1 = (struct nsi_process){
@@ -236,7 +261,7 @@ static void run(struct world *w, unsigned how)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct world w = {.in = {data, size}};
-	int before = fuzz_next_fd();
+	uint64_t before = fuzz_open_fds();
 
 	now_ms = 1000;
 	w.loop = loop_new();
@@ -252,6 +277,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < LEADERS; i++)
 		close(w.leaders[i]);
 	close(w.turn);
-	fuzz_check(fuzz_next_fd() == before);
+	fuzz_check(fuzz_open_fds() == before);
 	return 0;
 }
