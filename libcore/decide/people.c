@@ -130,7 +130,7 @@ int nsi_group_known(const char *name, struct nsi_error *err)
 		return 0;
 	if (r == 0)
 		nsi_failf(err, ENOENT, "looking up group", name, "make it, or take it out of the policy",
-			"no name service has it now; one that is offline says so of what it has not kept");
+			"no name service has it; one that is offline says so of what it has not kept");
 	else
 		fail_group(r, name, err);
 	return nsi_error_reason(err, "group");

@@ -207,6 +207,9 @@ class Shown(Case):
     def test_check(self):
         done = nsinit('check', '/etc/nsinit/nsinit.conf')
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertNotIn('group-unknown', done.stdout + done.stderr)
+        self.directory.stop('nslcd')
+        self.assertIn('group ldap-students: one of them does not answer', nsinit('check', '/etc/nsinit/nsinit.conf').stdout)
 
 
 class Down(Case):
