@@ -146,22 +146,39 @@ int nsi_policy_match(const struct nsi_policy *policy, const struct nsi_user *use
 	return match(policy, user, ret_decision, ret_rule, &asked, err);
 }
 
+/* Of the rules before `end` that are for the user, but for the group. */
+static int check_groups(
+	const struct nsi_policy *policy, int end, const struct nsi_user *user, struct nsi_error *err)
+{
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < end; i++)
+		if (any(policy->rules[i].users, user, user_is, err) > 0)
+			for (const char **name = policy->rules[i].groups; r == 0 && name && *name; name++)
+				r = nsi_group_known(*name, err);
+	return r;
+}
+
 /*
  * A name service that could not even open its file says "no such group", once another one after it in
  * nsswitch.conf says so; and nscd(8) says it for any that does not answer. Such a word is not enough for the
  * host: it must be said twice, the second time by the services themselves, with all that it takes at hand.
+ * And one that asks another host and has lost it (SSSD) says it of groups that it has not kept: with such
+ * services a group that there is not is no answer.
  */
 static int confirm(const struct nsi_policy *policy, const struct nsi_user *user, const struct nsi_decision *d,
 	struct nsi_error *err)
 {
 	struct nsi_decision again = {0};
-	struct nsi_user afresh;
-	bool asked = false;
-	int rule;
-	int r = nsi_user_afresh(user, &afresh, err);
+	struct nsi_user afresh = {0};
+	bool asked = false, remote = false;
+	int rule = -1;
+	int r = nsi_user_afresh(user, &afresh, &remote, err);
 
 	if (r == 0)
 		r = match(policy, &afresh, &again, &rule, &asked, err);
+	if (r == 0 && remote)
+		r = check_groups(policy, rule < 0 ? policy->n_rules : rule, user, err);
 	if (r < 0 || (again.verdict == d->verdict && again.line == d->line))
 		return r;
 	nsi_failf(err, EAGAIN, "looking up groups of", user->name,

@@ -96,6 +96,13 @@ static int ask_for_group(const char *name, const struct nsi_user *user, bool *re
 	return r;
 }
 
+static int fail_group(int r, const char *name, struct nsi_error *err)
+{
+	nsi_failf(err, r, "looking up group", name, "are the name services of the host in order?",
+		"one of them does not answer (%s)", strerrordesc_np(r));
+	return nsi_error_reason(err, "group");
+}
+
 /*
  * The list of the user's groups is short, without a word, where a name service did not answer, and the group
  * may come from a cache, without its members. So that no member is taken for another, a last question, to
@@ -110,8 +117,22 @@ int nsi_user_in_group(const struct nsi_user *user, const char *name, struct nsi_
 		r = ask_for_group(NO_GROUP, user, &unused, &unused);
 	if (r == 0)
 		return member;
-	nsi_failf(err, r, "looking up group", name, "are the name services of the host in order?",
-		"one of them does not answer (%s)", strerrordesc_np(r));
+	return fail_group(r, name, err);
+}
+
+int nsi_group_known(const char *name, struct nsi_error *err)
+{
+	static const struct nsi_user nobody;
+	bool found = false, unused;
+	int r = ask_for_group(name, &nobody, &found, &unused);
+
+	if (r == 0 && found)
+		return 0;
+	if (r == 0)
+		nsi_failf(err, ENOENT, "looking up group", name, "make it, or take it out of the policy",
+			"no name service has it; one that is offline says so of what it has not kept");
+	else
+		fail_group(r, name, err);
 	return nsi_error_reason(err, "group");
 }
 
@@ -159,33 +180,55 @@ static const char *services_of_groups(char *text)
 	return services;
 }
 
+/* Whether it is of this host alone what they know: "files [NOTFOUND=return] systemd". */
+static bool are_local(const char *services)
+{
+	static const char *const local[] = {
+		"files", "compat", "db", "systemd", "mymachines", "extrausers", "altfiles"};
+	bool all = true;
+
+	for (const char *p = services + strspn(services, " \t"); *p && all; p += strspn(p, " \t")) {
+		size_t len = *p == '[' ? strcspn(p, "]") + 1 : strcspn(p, " \t[");
+		bool known = *p == '[';
+
+		for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++)
+			known |= strlen(local[i]) == len && strncmp(p, local[i], len) == 0;
+		all = known;
+		p += strnlen(p, len);
+	}
+	return all;
+}
+
 /*
  * Ask nscd(8) for no group any more: it does not tell a name service that is down from one that says no. The
  * C library leaves it out where a process has chosen services itself; these are the same ones.
  */
-static int leave_out_nscd(struct nsi_error *err)
+static int leave_out_nscd(bool *ret_remote, struct nsi_error *err)
 {
 	cleanup_fd int fd = open(SWITCH, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	cleanup_free char *text = NULL;
 	size_t len;
 
+	*ret_remote = false;
 	if (fd < 0 && errno == ENOENT) /* plain files, by default */
 		return 0;
 	int r = fd < 0 ? nsi_fail(err, errno, "opening", SWITCH, NULL)
 		       : nsi_read_fd(fd, SWITCH, MAX_SWITCH, &text, &len, err);
 	const char *services = r == 0 ? services_of_groups(text) : NULL;
+	*ret_remote = services && !are_local(services);
 	if (services && __nss_configure_lookup("group", services) < 0)
 		r = nsi_fail(err, EINVAL, "choosing services for groups by", SWITCH, NULL);
 	return r < 0 ? nsi_error_reason(err, "group") : 0;
 }
 
-int nsi_user_afresh(const struct nsi_user *user, struct nsi_user *ret_user, struct nsi_error *err)
+int nsi_user_afresh(
+	const struct nsi_user *user, struct nsi_user *ret_user, bool *ret_remote, struct nsi_error *err)
 {
-	struct nsi_user afresh;
+	struct nsi_user afresh = {0};
 	int r = check_room(err);
 
 	if (r == 0)
-		r = leave_out_nscd(err);
+		r = leave_out_nscd(ret_remote, err);
 	if (r == 0)
 		r = nsi_user_lookup(user->name, &afresh, err);
 	if (r == 0 && afresh.uid != user->uid) {

@@ -3,6 +3,7 @@
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/compat.h"
 #include "../../libcore/base/io.h"
+#include "../../libcore/decide/people.h"
 #include "../../libcore/parse/resources.h"
 #include "../../libcore/whole/rootfs.h"
 #include "check.h"
@@ -117,6 +118,17 @@ static void judge_options(const struct nsi_rule *rule, struct check_warnings *w)
 		check_warn(w, "no-end", "give it a max_age, or lifetime = \"linger\"",
 			"lifetime = \"forever\" without max_age: what runs inside never ends");
 	judge_session_limits(d, w);
+}
+
+static void judge_groups(const struct nsi_rule *rule, struct check_warnings *w)
+{
+	struct nsi_error err = {0};
+
+	for (const char **name = rule->groups; name && *name; name++)
+		if (nsi_group_known(*name, &err) < 0)
+			check_warn(w, "group-unknown", err.hint,
+				"group %s: %s; who would stay on the host without it may be refused", *name,
+				err.cause);
 }
 
 static void judge_top(const struct nsi_policy *policy, struct check_warnings *w)
@@ -237,6 +249,7 @@ int check_load_policy(
 
 		w->line = rule->rule->line;
 		judge_options(rule->rule, w);
+		judge_groups(rule->rule, w);
 		check_judge_overlaps(rules, i, w);
 		if (dir && !strchr(dir, '%') && !(rule->rule->config && strchr(rule->rule->config, '%')))
 			load(rules, rule, w);

@@ -1,7 +1,7 @@
 """An LDAP directory for the throw-away host: OpenLDAP's slapd with people of its own, and nslcd, by which the host knows them.
 
-nslcd and not SSSD: it is one small process without D-Bus, without a cache of its own and without domains that go on- and
-offline, so that a test says exactly what is answered and what is not. Where a cache matters there is nscd.
+nslcd for most tests: it keeps nothing and is never offline, so that a test says exactly what is answered and what is not. SSSD,
+and nscd, where just that matters.
 """
 import glob
 import os
@@ -44,6 +44,22 @@ reconnect_sleeptime 1
 reconnect_retrytime 1
 '''
 
+SSSD_CONF = f'''
+[sssd]
+services = nss
+domains = example
+config_file_version = 2
+[domain/example]
+id_provider = ldap
+auth_provider = none
+ldap_uri = ldap://127.0.0.1:{PORT}
+ldap_search_base = {BASE}
+ldap_schema = rfc2307
+ldap_network_timeout = 1
+ldap_opt_timeout = 1
+'''
+SSSD_FILES = '/var/lib/sss'
+
 
 def entry(dn, *attributes):
     return '\n'.join([f'dn: {dn}', *attributes]) + '\n\n'
@@ -85,7 +101,11 @@ class Directory:
         run(['slapadd', '-f', '/root/slapd.conf'], input=ldif)
         self.processes = {}
         self.start()
-        write(SWITCH, re.sub(r'(?m)^(passwd|group|shadow):(.*)', r'\1:\2 ldap', self.switch))
+        self.ask('ldap')
+
+    def ask(self, service):
+        """The host's name services: its files, and this one."""
+        write(SWITCH, re.sub(r'(?m)^(passwd|group|shadow):(.*)', rf'\1:\2 {service}', self.switch))
 
     def start(self):
         """slapd, and nslcd once it answers; what runs already is left."""
@@ -95,9 +115,26 @@ class Directory:
         until(lambda: run('getent -s ldap passwd ' + next(iter(self.people)), check=False).returncode == 0,
               'a user of the directory', 20)
 
+    def start_sssd(self):
+        """In place of nslcd, with nothing in its cache but a user."""
+        self.stop('nslcd', 'sssd')
+        shutil.rmtree(SSSD_FILES, ignore_errors=True)
+        for path in ('db', 'mc', 'pipes/private', 'pubconf', 'gpo_cache', 'deskprofile', 'keytabs'):
+            os.makedirs(f'{SSSD_FILES}/{path}')
+        for path in ('/var/log/sssd', '/etc/sssd'):
+            os.makedirs(path, exist_ok=True)
+        write('/etc/sssd/sssd.conf', SSSD_CONF, 0o600)
+        self.spawn('sssd', 'sssd', '-i')
+        until(lambda: run('getent -s sss passwd ' + next(iter(self.people)), check=False).returncode == 0, 'SSSD', 20)
+        self.ask('sss')
+
+    def stop_sssd(self):
+        self.stop('sssd')
+        self.ask('ldap')
+
     def spawn(self, name, *command):
         if name not in self.processes or self.processes[name].poll() is not None:
-            self.processes[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            self.processes[name] = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop(self, *names):
         for name in names or list(self.processes):

@@ -386,6 +386,10 @@ class Policy(Check):
         self.warned(self.check('{ user = "*"; rootfs = "/srv/x/%u"; }', glass=False, unmapped='host'), 'no-way-for-root')
         self.assertNotIn('no-way-for-root', codes(self.check('{ user = "*"; deny = "No."; }')))
 
+    def test_groups(self):
+        found = self.check('{ group = [ "students", "of-nobody" ]; deny = "No."; }')
+        self.assertIn('group of-nobody: no name service has it', self.warned(found, 'group-unknown', found['policy']['rules'][1]['line']))
+
     def test_top(self):
         found = self.check('{ user = "bob"; deny = "No."; }', unmapped='host', extra='services: { su = "deny"; cron = "join"; };')
         self.assertEqual(codes(found), ['unmapped-host', 'service-denied'])

@@ -175,6 +175,7 @@ class Guides(Case):
         self.assertRaises(AssertionError, self.block, ['true'], True)
 
     def test_troubleshooting(self):
+        run(['rm', '-rf', f'{ROOTS}/alice'])
         run(['nsinit', 'init', '--debian', 'bookworm', 'alice'])
         policy(['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; }}'])
         self.follow('troubleshooting.md')

@@ -207,6 +207,9 @@ class Shown(Case):
     def test_check(self):
         done = nsinit('check', '/etc/nsinit/nsinit.conf')
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertNotIn('group-unknown', done.stdout + done.stderr)
+        self.directory.stop('nslcd')
+        self.assertIn('group ldap-students: one of them does not answer', nsinit('check', '/etc/nsinit/nsinit.conf').stdout)
 
 
 class Down(Case):
@@ -310,6 +313,53 @@ class Cache(Down):
         self.directory.stop()
         self.inside('lara')
         self.refused('nick', 'reason=(group|user) user=nick refused')
+
+
+class Offline(Case):
+    """SSSD without its server says "no such group" of what it has not kept."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory.start_sssd()
+        self.addCleanup(self.directory.stop_sssd)
+
+    def test_online(self):
+        self.inside('lara')
+        self.inside('pia', ('ldap-lab', 20200))
+        self.assertEqual(ssh('carol', 'hostname').stdout, 'inside\n')
+        self.on_host('nick')
+        self.refused('dora', 'reason=denied user=dora')
+
+    def test_user_in_the_cache_and_groups_not(self):
+        for user in ('lara', 'nick'):
+            run(['getent', 'passwd', user])
+        self.directory.stop('slapd')
+        self.assertEqual(run('getent passwd lara').returncode, 0)  # the control: a user without groups
+        self.assertEqual(run('id -G lara').stdout, '20000\n')
+        self.assertEqual(run('getent group ldap-students', check=False).returncode, 2)
+        for user in ('lara', 'carol', 'nick', 'dave'):
+            self.refused(user, f'reason=group user={user} refused')
+        policy(RULES, unmapped='deny')
+        self.refused('lara', 'reason=denied user=lara')
+
+    def test_groups_of_the_cache_lead_inside(self):
+        self.inside('lara')
+        self.directory.stop('slapd')
+        self.inside('lara')
+
+    def test_sssd_is_down(self):
+        self.inside('lara')
+        self.directory.stop('sssd')
+        self.refused('lara', None)
+        self.refused('carol', 'reason=group user=carol refused')
+        self.refused('dave', 'reason=group user=dave refused')
+
+    def test_a_group_that_does_not_exist(self):
+        """With such services it keeps those off the host whom only that group could map; explain says why."""
+        policy(RULES + [f'{{ group = "nowhere"; rootfs = "{ROOTS}/%u"; }}'])
+        self.refused('nick', 'reason=group user=nick refused: looking up group nowhere')
+        self.assertIn('make it, or take it out of the policy', nsinit('explain', 'nick').stderr)
+        self.inside('lara')
 
 
 del Down
