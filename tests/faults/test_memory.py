@@ -1,14 +1,11 @@
 """Each allocation fails in turn, alone or with all that follow it. See README.md."""
 import collections
-import json
 import os
-import shlex
 import subprocess
 import unittest
 
-import host
 import scenarios
-from host import ROOTS, container, policy, run, wait_nothing_left, write
+from host import ROOTS, container, run, wait_nothing_left, write
 from sweep import plain
 
 EVERYTHING = os.environ.get('NSINIT_FAULTS') == 'all'
