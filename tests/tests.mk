@@ -21,13 +21,17 @@ check-machine:
 check-soak:
 	tests/soak/run
 
+# Every fault of every scenario: hours. See tests/faults/README.md.
+check-faults:
+	NSINIT_FAULTS=all tests/host/enter python3 tests/live/run.py --faults
+
 lint: all
 	tests/lint/rooms $(BUILD)
 	tests/lint/hardening $(BUILD)
 	tests/lint/manual $(BUILD)
 	tests/lint/static $(BUILD)
 
-.PHONY: unit asan check check-machine check-soak lint
+.PHONY: unit asan check check-machine check-soak check-faults lint
 .SECONDARY:
 
 # make fuzz: explore with libFuzzer (clang), each target in turn, FUZZ_RUNS inputs; FUZZ="spec words" for some

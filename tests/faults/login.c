@@ -188,8 +188,14 @@ static int log_in(const char *service, const struct passwd *pw, const char *comm
 		pam_setcred(pamh, PAM_DELETE_CRED);
 	}
 	/* Who has entered the container itself stays there. */
-	*ret_same = (!split && status != NO_SESSION) || is_as_before(&before);
+	bool stays = !split && status != NO_SESSION;
+	/* Where libpam or another module has refused after ours had opened, its end is all that ours is told.
+	 */
+	if (opened == PAM_SUCCESS)
+		*ret_same = stays || is_as_before(&before);
 	pam_end(pamh, 0);
+	if (opened != PAM_SUCCESS)
+		*ret_same = stays || is_as_before(&before);
 	return status;
 }
 
