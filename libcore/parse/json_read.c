@@ -177,6 +177,8 @@ int nsi_json_parse(const char *file, const char *text, size_t len, json_object *
 			err, file, line, column, NULL, "nested deeper than %d levels", NSI_SPEC_MAX_DEPTH);
 	if (why != json_tokener_success)
 		return nsi_fail_at(err, file, line, column, NULL, "%s", json_tokener_error_desc(why));
+	if (!top && text[strspn(text, " \t\r\n")] == '{')
+		return nsi_fail(err, ENOMEM, "reading", file, NULL);
 	if (!json_object_is_type(top, json_type_object)) {
 		json_object_put(top);
 		return nsi_fail_at(err, file, 1, 1, NULL, "the top level must be an object");

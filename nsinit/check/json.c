@@ -14,7 +14,10 @@ static void print(json_object *object)
 	const char *text = json_object_to_json_string_ext(
 		object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE);
 
-	puts(json_made(text));
+	/* Text that memory does not suffice for lacks a piece. */
+	json_object *again = json_made(text ? json_tokener_parse(text) : NULL);
+	puts(json_made(json_object_equal(object, again) ? text : NULL));
+	json_object_put(again);
 	json_object_put(object);
 }
 

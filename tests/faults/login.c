@@ -22,18 +22,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "memory.h"
-
-/* Of memory.c, in a login whose allocations are to fail. */
-#pragma weak memory_count
-
 enum { FATAL = 255, NO_SESSION = 254, NOT_AS_BEFORE = 99 };
-
-static void count(bool on)
-{
-	if (memory_count)
-		memory_count(on);
-}
 
 static void fatal(const char *what)
 {
@@ -155,10 +144,8 @@ static int run_as_user(pam_handle_t *pamh, const struct passwd *pw, bool split, 
 		return wait_for(pid);
 	if (split && (setgid(pw->pw_gid) < 0 || initgroups(pw->pw_name, pw->pw_gid) < 0))
 		fatal("initgroups");
-	count(true);
 	if (split)
 		pam_setcred(pamh, PAM_REINITIALIZE_CRED); /* its result counts for passwords alone */
-	count(false);
 	drop(pw);
 	_exit(run_command(pamh, pw, command));
 }
@@ -179,9 +166,7 @@ static int log_in(const char *service, const struct passwd *pw, const char *comm
 		fatal("initgroups");
 	pam_setcred(pamh, PAM_ESTABLISH_CRED);
 	look_at_self(&before);
-	count(true);
 	int opened = pam_open_session(pamh, 0);
-	count(false);
 	if (opened == PAM_SUCCESS) {
 		status = run_as_user(pamh, pw, split, command);
 		pam_close_session(pamh, 0);
