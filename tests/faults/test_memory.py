@@ -9,7 +9,8 @@ import scenarios
 from host import ROOTS, container, run, wait_nothing_left, write
 from sweep import plain
 
-EVERYTHING = os.environ.get('NSINIT_FAULTS') == 'all'
+FAULTS = os.environ.get('NSINIT_FAULTS', 'some')
+STEPS = {'some': 10, 'more': 100}  # so many allocations of all, evenly; else each
 FAIL_AT, MADE, FAILED, MARK = '/tmp/fail-at', '/tmp/allocations', '/tmp/failed', '/tmp/ran'
 SANITIZED = 'CFLAGS=-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all'
 LIBRARIES = '$(pkg-config --libs libconfig json-c libcap libmnl libseccomp)'
@@ -56,11 +57,11 @@ class Memory(unittest.TestCase):
         with open(MADE) as f:
             return int(f.read())
 
-    def each(self, name, attempt, steps=40):
-        """`attempt(n)` with each of them failing; in short, with so many of them."""
+    def each(self, name, attempt):
+        """`attempt(n)` with each of them failing, or with so many of them."""
         total = self.number(name, lambda: attempt(0))
         self.assertGreater(total, 3)
-        results, numbers = collections.Counter(), range(1, total + 1, 1 if EVERYTHING else max(1, total // steps))
+        results, numbers = collections.Counter(), range(1, total + 1, max(1, total // STEPS.get(FAULTS, total)))
         for how in ('once', 'on'):
             for n in numbers:
                 write(FAIL_AT, f'{name} {n} {how}')
