@@ -1,5 +1,6 @@
 """Each allocation fails in turn, alone or with all that follow it. See README.md."""
 import collections
+import glob
 import os
 import re
 import subprocess
@@ -45,8 +46,9 @@ class Memory(unittest.TestCase):
 
     def link(self, build, program, *flags):
         """nsinit, with its own malloc(3)."""
+        objects = ' '.join(f'{build}/obj/{name[:-2]}.o' for name in glob.glob('nsinit/*.c') + glob.glob('nsinit/*/*.c'))
         run(f'gcc {" ".join(flags)} -O1 -fno-builtin -D_GNU_SOURCE -c -o {build}/memory.o tests/faults/memory.c && '
-            f'gcc {" ".join(flags)} -rdynamic -o {program} $(ls {build}/obj/nsinit/*.o | grep -vE "/(init|nsinitd).o") {build}/memory.o '
+            f'gcc {" ".join(flags)} -rdynamic -o {program} {objects} {build}/memory.o '
             f'{build}/libcore.a {LIBRARIES}')
 
     def number(self, name, once):
