@@ -13,6 +13,7 @@ SHARDS = os.cpu_count() or 2
 FAULTS = os.environ.get('NSINIT_FAULTS', 'some')  # "some", "more", "all"
 # The three that between them make every step: both ways in of a login, a spawn and a join, by the module, the shell and the command.
 CRITICAL = ('sshd', 'shell', 'exec-beside')
+RESULTS = 'build/faults'  # a line for each fault, while a sweep goes on
 MODULE = 'pam_nsinit/pam_nsinit.c'
 # What a careless module would be like: where it leaves out what, the scenario and the faults that must show it, and how.
 REFUSES = ('login->user,\n\t\tnsi_error_text(&err, text, sizeof(text)));\n', '\t_exit(REFUSED);\n')
@@ -29,18 +30,22 @@ class Sweep(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         scenarios.build()
+        os.makedirs(RESULTS, exist_ok=True)
 
     def run_sweep(self, name, which, *only):
         """In as many hosts of their own as there are processors. The results."""
         argv = ['unshare', '--mount', '--pid', '--net', '--uts', '--ipc', '--fork', '--kill-child', 'sh', '-c', '"$@"; exit $?', 'sh',
                 'python3', 'tests/faults/sweep.py', name]
-        shards = [subprocess.Popen([*argv, str(n), str(SHARDS), which, *only], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-                  for n in range(SHARDS)]
-        for shard in shards:
-            out, error = shard.communicate()
+        shards = []
+        for n in range(SHARDS):
+            with open(f'{RESULTS}/{name}.{n}', 'w') as out:
+                shards.append(subprocess.Popen([*argv, str(n), str(SHARDS), which, *only], stdout=out, stderr=subprocess.PIPE, text=True))
+        for n, shard in enumerate(shards):
+            _, error = shard.communicate()
             self.assertEqual(shard.returncode, 0, error)
-            for line in out.splitlines()[1:]:
-                yield json.loads(line)
+            with open(f'{RESULTS}/{name}.{n}') as out:
+                for line in out.readlines()[1:]:
+                    yield json.loads(line)
 
     def sweep(self, name):
         counts, slowest = collections.Counter(), 0
