@@ -23,11 +23,9 @@ static pid_t start(char **argv, const sigset_t *unblocked)
 
 	if (pid != 0)
 		return pid;
-	sigprocmask(SIG_SETMASK, unblocked, NULL);
 	setpgid(0, 0);
-	signal(SIGTTOU, SIG_IGN);
-	tcsetpgrp(0, getpid()); /* fails where there is no terminal, which is fine */
-	signal(SIGTTOU, SIG_DFL);
+	tcsetpgrp(0, getpid()); /* SIGTTOU is blocked yet; fails where there is no terminal, which is fine */
+	sigprocmask(SIG_SETMASK, unblocked, NULL);
 	execvp(argv[0], argv);
 	_exit(errno == ENOENT || errno == ENOTDIR ? 127 : 126);
 }

@@ -37,7 +37,8 @@ static int ask_for_container(struct entry *e, struct nsi_error *err)
 
 	snprintf(uid, sizeof(uid), "%u", (unsigned)getuid());
 	int r = ask(uid, DOOR_DEADLINE_MS, e, err);
-	if (r != -EAGAIN && !nsi_supervisor_gone(r))
+	/* -EACCES: a supervisor was killed before the door became ours. */
+	if (r != -EAGAIN && r != -EACCES && !nsi_supervisor_gone(r))
 		return r;
 	*err = (struct nsi_error){0};
 	r = ask(NSI_BROKER, BROKER_DEADLINE_MS, e, err);

@@ -21,6 +21,10 @@ check-machine:
 check-soak:
 	tests/soak/run
 
+# Every fault of every scenario: hours. See tests/faults/README.md.
+check-faults:
+	NSINIT_FAULTS=all tests/host/enter python3 tests/live/run.py --faults
+
 lint: all
 	tests/lint/rooms $(BUILD)
 	tests/lint/hardening $(BUILD)
@@ -28,7 +32,7 @@ lint: all
 	tests/lint/reasons
 	tests/lint/static $(BUILD)
 
-.PHONY: unit asan check check-machine check-soak lint
+.PHONY: unit asan check check-machine check-soak check-faults lint
 .SECONDARY:
 
 # tests/fuzz/README.md says how these are used.

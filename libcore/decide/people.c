@@ -53,8 +53,13 @@ static int look_up(const char *name, struct nsi_user *ret_user, struct nsi_error
 	snprintf(user.gecos, sizeof(user.gecos), "%s", pw.pw_gecos ? pw.pw_gecos : "");
 	user.uid = pw.pw_uid;
 	user.gid = pw.pw_gid;
+	const int size = user.n_groups;
+	errno = 0;
 	if (getgrouplist(user.name, user.gid, user.groups, &user.n_groups) < 0)
-		return nsi_failf(err, E2BIG, "looking up user", name, NULL, "in more than 256 groups");
+		return user.n_groups > size
+			       ? nsi_failf(
+					 err, E2BIG, "looking up user", name, NULL, "in more than 256 groups")
+			       : nsi_fail(err, errno, "looking up the groups of user", name, NULL);
 	name_group(&user);
 	*ret_user = user;
 	return 0;

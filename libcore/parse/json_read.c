@@ -177,10 +177,42 @@ int nsi_json_parse(const char *file, const char *text, size_t len, json_object *
 			err, file, line, column, NULL, "nested deeper than %d levels", NSI_SPEC_MAX_DEPTH);
 	if (why != json_tokener_success)
 		return nsi_fail_at(err, file, line, column, NULL, "%s", json_tokener_error_desc(why));
+	if (!top && text[strspn(text, " \t\r\n")] == '{')
+		return nsi_fail(err, ENOMEM, "reading", file, NULL);
 	if (!json_object_is_type(top, json_type_object)) {
 		json_object_put(top);
 		return nsi_fail_at(err, file, 1, 1, NULL, "the top level must be an object");
 	}
 	*ret = top;
 	return 0;
+}
+
+static void add_up(json_object *value, struct nsi_json_size *size)
+{
+	if (json_object_is_type(value, json_type_string))
+		size->bytes += (size_t)json_object_get_string_len(value);
+	if (json_object_is_type(value, json_type_array)) {
+		size->entries += json_object_array_length(value);
+		for (size_t i = 0; i < json_object_array_length(value); i++)
+			add_up(json_object_array_get_idx(value, i), size);
+	}
+	if (!json_object_is_type(value, json_type_object))
+		return;
+	json_object_object_foreach(value, name, member)
+	{
+		size->entries++;
+		size->bytes += strlen(name);
+		add_up(member, size);
+	}
+}
+
+int nsi_json_whole(const char *file, const char *text, json_object *top, struct nsi_error *err)
+{
+	struct nsi_json_size wanted, have = {0};
+
+	nsi_json_size(text, &wanted);
+	add_up(top, &have);
+	if (have.entries == wanted.entries && (wanted.unsure || have.bytes == wanted.bytes))
+		return 0;
+	return nsi_fail(err, ENOMEM, "reading", file, NULL);
 }

@@ -51,6 +51,12 @@ void nsi_enter_entry(struct nsi_reader *r, const char inner[]);
 /* The text as a JSON object, which the caller releases. */
 int nsi_json_parse(const char *file, const char *text, size_t len, json_object **ret, struct nsi_error *err);
 
+/*
+ * Whether all of the text has come through: json-c leaves members out, and cuts strings, without a word when
+ * memory is short. For a text that nsi_json_check() has found good.
+ */
+int nsi_json_whole(const char *file, const char *text, json_object *top, struct nsi_error *err);
+
 /* Read every key of `object`, which stands at `path`, by the table; one that is not in it is an error. */
 int nsi_read_object(struct nsi_reader *r, json_object *object, const char *path, const struct nsi_key *table);
 

@@ -18,8 +18,9 @@ struct walk {
 	size_t at;
 	char path[MAX_PATH_LEN]; /* of the value being walked: "network", "a/b" */
 	struct target *target;
-	size_t fault;     /* offset of the fault, where there is one */
-	const char *what; /* NULL: none */
+	struct nsi_json_size *size; /* NULL: not asked for */
+	size_t fault;               /* offset of the fault, where there is one */
+	const char *what;           /* NULL: none */
 };
 
 /* It calls itself for what is nested, up to MAX_DEPTH. */
@@ -55,10 +56,26 @@ static void fault(struct walk *w, size_t at, const char *what)
 	}
 }
 
+/* The character at `at`, an escape sequence or a byte. */
+static void measure(struct nsi_json_size *size, const char *at)
+{
+	unsigned code = 0;
+
+	size->bytes++;
+	if (at[0] != '\\' || at[1] != 'u' || sscanf(at + 2, "%4x", &code) != 1)
+		return;
+	size->bytes += (code >= 0x80) + (code >= 0x800);
+	size->unsure |= code >= 0xd800 && code < 0xe000;
+	/* Its four digits are walked over as bytes. */
+	size->bytes -= 4;
+}
+
 /* From the opening quote to behind the closing one. */
 static void walk_string(struct walk *w, bool is_key)
 {
 	for (w->at++; w->text[w->at] && w->text[w->at] != '"'; w->at++) {
+		if (w->size)
+			measure(w->size, w->text + w->at);
 		if (w->text[w->at] != '\\')
 			continue;
 		if (is_key)
@@ -120,6 +137,8 @@ static void walk_list(struct walk *w, size_t key, size_t len, int depth)
 		if (w->text[w->at] == ']' || !w->text[w->at])
 			break;
 		note(w, key, len, index, w->at);
+		if (w->size)
+			w->size->entries++;
 		if (len > 0 && outer + len + 16 < sizeof(w->path))
 			snprintf(w->path + outer, sizeof(w->path) - outer, "%s%.*s[%d]", outer ? "/" : "",
 				(int)len, w->text + key, index);
@@ -142,6 +161,8 @@ static void walk_member(struct walk *w, size_t open, int depth)
 	if (w->target == NULL && seen_before(w, open, key, len))
 		fault(w, key - 1, "the key stands here a second time");
 	note(w, key, len, -1, key - 1);
+	if (w->size)
+		w->size->entries++;
 	skip_space(w);
 	w->at++; /* ':' */
 	skip_space(w);
@@ -200,6 +221,15 @@ int nsi_json_check(const char *file, const char *text, struct nsi_error *err)
 		return 0;
 	nsi_text_position(text, w.fault, &line, &column);
 	return nsi_fail_at(err, file, line, column, NULL, "%s", w.what);
+}
+
+void nsi_json_size(const char *text, struct nsi_json_size *ret)
+{
+	struct target none = {.path = "/", .key = "", .index = -1, .offset = SIZE_MAX};
+	struct walk w = {.text = text, .target = &none, .size = ret};
+
+	*ret = (struct nsi_json_size){0};
+	walk_value(&w, 0);
 }
 
 void nsi_json_locate(

@@ -7,11 +7,22 @@
 
 #include "../base/error.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+
 /*
  * Refuses duplicate keys, escapes in keys and NUL characters in strings. `text` must be valid JSON, nested no
  * deeper than 32.
  */
 int nsi_json_check(const char *file, const char *text, struct nsi_error *err);
+
+/* How much a text holds: keys and list entries, and the bytes of keys and strings as they are decoded. */
+struct nsi_json_size {
+	size_t entries, bytes;
+	bool unsure; /* of the bytes: there are surrogates, which json-c may replace */
+};
+
+void nsi_json_size(const char *text, struct nsi_json_size *ret);
 
 /*
  * Position of `key` of the object that `path` leads to ("" is the top level; "a/b", "list[2]"), or of entry

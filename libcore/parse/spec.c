@@ -144,6 +144,8 @@ int nsi_spec_parse(
 	if (res == 0)
 		res = nsi_json_check(file, text, err);
 	if (res == 0)
+		res = nsi_json_whole(file, text, top, err);
+	if (res == 0)
 		res = nsi_read_object(&r, top, "", top_keys);
 	if (res == 0)
 		res = check_whole(&r);

@@ -144,8 +144,10 @@ static int one_sysctl(struct nsi_reader *r, const char *name, json_object *value
 		return res;
 	if (!json_object_is_type(value, json_type_string) && !json_object_is_type(value, json_type_int))
 		return nsi_complain(r, name, -1, NULL, "\"%s\" must be a string or a whole number", name);
-	if (!nsi_copy(s->value, sizeof(s->value), json_object_get_string(value)) || !s->value[0] ||
-		strchr(s->value, '\n'))
+	const char *text = json_object_get_string(value);
+	if (!text) /* a number's is made when it is asked for */
+		return nsi_fail(r->err, ENOMEM, "reading", r->file, NULL);
+	if (!nsi_copy(s->value, sizeof(s->value), text) || !s->value[0] || strchr(s->value, '\n'))
 		return nsi_complain(
 			r, name, -1, NULL, "\"%s\" must be one line of 1 to 127 characters", name);
 	p->n_sysctls++;

@@ -403,6 +403,8 @@ int nsi_profile_parse(const char *file, const char *text, size_t len, struct nsi
 	if (res == 0)
 		res = nsi_json_check(file, text, err);
 	if (res == 0)
+		res = nsi_json_whole(file, text, top, err);
+	if (res == 0)
 		res = nsi_read_object(&r, top, "", profile_keys);
 	if (res == 0 && !json_object_object_get_ex(top, "defaultAction", NULL))
 		res = nsi_fail_at(err, file, 1, 1, NULL, "the profile lacks \"defaultAction\"");

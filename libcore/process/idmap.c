@@ -6,7 +6,6 @@
 #include "../base/compat.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,18 +62,31 @@ static int open_mapped(pid_t holder, const struct nsi_ids *ids, int *ret_userns,
 	return *ret_userns < 0 ? nsi_fail(err, errno, "opening", path, NULL) : 0;
 }
 
+/* It ends with the other end of the pipe, and so with whoever has that, whatever becomes of them. */
+_Noreturn static void hold(const int ends[2])
+{
+	char unused;
+
+	close(ends[1]);
+	while (read(ends[0], &unused, 1) < 0 && errno == EINTR)
+		continue;
+	_exit(0);
+}
+
 int nsi_make_mapping(const struct nsi_ids *ids, int *ret_userns, struct nsi_error *err)
 {
-	pid_t holder = nsi_clone3(CLONE_NEWUSER, NULL);
+	int ends[2];
 
-	if (holder < 0)
-		return nsi_fail(err, errno, "making", "a user namespace", NULL);
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return nsi_fail(err, errno, "making", "a pipe", NULL);
+	pid_t holder = nsi_clone3(CLONE_NEWUSER, NULL);
 	if (holder == 0)
-		for (;;)
-			pause();
-	int r = open_mapped(holder, ids, ret_userns, err);
-	kill(holder, SIGKILL); /* our unreaped child: the number is its own */
-	while (waitpid(holder, NULL, 0) < 0 && errno == EINTR)
+		hold(ends);
+	int r = holder < 0 ? nsi_fail(err, errno, "making", "a user namespace", NULL)
+			   : open_mapped(holder, ids, ret_userns, err);
+	close(ends[0]);
+	close(ends[1]);
+	while (holder > 0 && waitpid(holder, NULL, 0) < 0 && errno == EINTR)
 		continue;
 	return r;
 }

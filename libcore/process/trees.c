@@ -72,8 +72,9 @@ static int clone_of_the_host(
 		if (r < 0)
 			return r;
 		how.userns = mapping;
-		if (nsi_mount_clone(dir, shown, &how, ret_tree, NULL) == 0)
-			return 0;
+		r = nsi_mount_clone(dir, shown, &how, ret_tree, err);
+		if (r != -EINVAL && r != -EPERM && r != -EOPNOTSUPP)
+			return r;
 		how.userns = -1;
 	}
 	return nsi_mount_clone(dir, shown, &how, ret_tree, err);

@@ -165,15 +165,13 @@ int nsi_control_status(const char *id, struct nsi_status *ret, struct nsi_error 
 
 void nsi_control_refuse(int sock, const struct nsi_error *why)
 {
-	struct nsi_reply *reply = calloc(1, sizeof(*reply));
+	struct nsi_reply reply; /* it takes no memory that could be lacking */
 
-	if (!reply)
-		return;
-	reply->magic = NSI_CONTROL_MAGIC;
-	reply->code = why->code;
-	reply->err = *why;
-	nsi_send(sock, reply, NSI_REPLY_HEAD, NULL, 0);
-	free(reply);
+	memset(&reply, 0, NSI_REPLY_HEAD);
+	reply.magic = NSI_CONTROL_MAGIC;
+	reply.code = why->code;
+	reply.err = *why;
+	nsi_send(sock, &reply, NSI_REPLY_HEAD, NULL, 0);
 }
 
 int nsi_control_connect(const char *id, int *ret_sock, struct nsi_error *err)

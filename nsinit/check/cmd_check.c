@@ -115,8 +115,14 @@ int cmd_check(int argc, char **argv)
 		o.json |= c == 'j';
 		o.strict |= c == 's';
 	}
-	if (argc - optind > 1 || !w)
+	if (argc - optind > 1)
 		return usage();
+	if (!w) {
+		struct nsi_error err = {0};
+
+		nsi_fail(&err, ENOMEM, "checking", argc > optind ? argv[optind] : "container.json", NULL);
+		return report(&err);
+	}
 	const char *path = argc > optind ? argv[optind] : "container.json";
 	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		return check_rootfs(&o, path, w);

@@ -51,17 +51,11 @@ static void plan_rootless(struct check_container *c, struct check_warnings *w)
 static int plan_with_image(struct check_container *c, int view, struct nsi_error *err)
 {
 	struct nsi_image image = {0};
-	int r;
+	int r = image_read_all(view, &image, err);
 
-	image_read(view, "etc/passwd", &image.passwd);
-	image_read(view, "etc/group", &image.group);
-	image_read(view, "etc/hosts", &image.hosts);
-	image_read(view, "etc/nsswitch.conf", &image.nsswitch);
-	r = plan(c, &image, err);
-	free(image.passwd);
-	free(image.group);
-	free(image.hosts);
-	free(image.nsswitch);
+	if (r == 0)
+		r = plan(c, &image, err);
+	image_free(&image);
 	return r;
 }
 

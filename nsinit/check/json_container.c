@@ -8,76 +8,61 @@
 #include <string.h>
 #include <sys/resource.h>
 
-static void put(json_object *object, const char *key, json_object *value)
-{
-	json_object_object_add(object, key, value);
-}
-
-static void append(json_object *list, json_object *value)
-{
-	json_object_array_add(list, value);
-}
-
-static json_object *truth(bool value)
-{
-	return json_object_new_boolean(value);
-}
-
 /* ------------------------------------------------------------------ process */
 
 static json_object *namespaces(uint64_t own)
 {
-	json_object *object = json_object_new_object();
+	json_object *object = json_new_object();
 	const char *const *names = nsi_namespace_names();
 
 	for (size_t i = 0; names[i]; i++)
-		put(object, names[i], json_text(own & nsi_namespace_flag(names[i]) ? "own" : "host"));
+		json_put(object, names[i], json_text(own & nsi_namespace_flag(names[i]) ? "own" : "host"));
 	return object;
 }
 
 static json_object *capabilities(uint64_t set)
 {
-	json_object *list = json_object_new_array();
+	json_object *list = json_new_array();
 	const char *const *names = nsi_capability_names();
 
 	for (size_t i = 0; names[i]; i++)
 		if (set & UINT64_C(1) << nsi_capability_number(names[i]))
-			append(list, json_text(names[i]));
+			json_append(list, json_text(names[i]));
 	return list;
 }
 
 static json_object *user(const struct check_container *c)
 {
 	const struct nsi_confinement *who = &c->plan->confine;
-	json_object *object = json_object_new_object(), *groups = json_object_new_array();
+	json_object *object = json_new_object(), *groups = json_new_array();
 
-	put(object, "name", json_text(c->login ? c->login->user.name : c->spec->user));
+	json_put(object, "name", json_text(c->login ? c->login->user.name : c->spec->user));
 	/* A login's are the host's, not decided here. */
 	bool known = !c->login && !c->user_unknown;
-	put(object, "uid", known ? json_object_new_int64(who->uid) : NULL);
-	put(object, "gid", known ? json_object_new_int64(who->gid) : NULL);
+	json_put(object, "uid", known ? json_number(who->uid) : NULL);
+	json_put(object, "gid", known ? json_number(who->gid) : NULL);
 	for (int i = 0; known && i < who->n_groups; i++)
-		append(groups, json_object_new_int64(who->groups[i]));
-	put(object, "groups", groups);
+		json_append(groups, json_number(who->groups[i]));
+	json_put(object, "groups", groups);
 	return object;
 }
 
 static json_object *amount(uint64_t value)
 {
-	return value == RLIM_INFINITY ? json_text("unlimited") : json_object_new_int64((int64_t)value);
+	return value == RLIM_INFINITY ? json_text("unlimited") : json_number((int64_t)value);
 }
 
 static json_object *rlimits(const struct nsi_limits *limits)
 {
-	json_object *list = json_object_new_array();
+	json_object *list = json_new_array();
 
 	for (int i = 0; i < limits->n; i++) {
-		json_object *one = json_object_new_object();
+		json_object *one = json_new_object();
 
-		put(one, "type", json_text(nsi_rlimit_names()[limits->list[i].resource]));
-		put(one, "soft", amount(limits->list[i].soft));
-		put(one, "hard", amount(limits->list[i].hard));
-		append(list, one);
+		json_put(one, "type", json_text(nsi_rlimit_names()[limits->list[i].resource]));
+		json_put(one, "soft", amount(limits->list[i].soft));
+		json_put(one, "hard", amount(limits->list[i].hard));
+		json_append(list, one);
 	}
 	return list;
 }
@@ -85,7 +70,7 @@ static json_object *rlimits(const struct nsi_limits *limits)
 /* As cgroup v2 names and writes them. */
 static json_object *resources(const struct nsi_resources *res)
 {
-	json_object *object = json_object_new_object();
+	json_object *object = json_new_object();
 	char value[48];
 
 	for (int i = 0; i < NSI_LIMITS; i++) {
@@ -94,30 +79,29 @@ static json_object *resources(const struct nsi_resources *res)
 		if (!nsi_limit_set(res, limit))
 			continue;
 		nsi_limit_value(res, limit, value, sizeof(value));
-		put(object, nsi_limit_file(limit), json_text(value));
+		json_put(object, nsi_limit_file(limit), json_text(value));
 	}
 	return object;
 }
 
 static void put_process(json_object *object, const struct nsi_process_spec *p)
 {
-	json_object *sysctl = json_object_new_object(), *labels = json_object_new_object();
+	json_object *sysctl = json_new_object(), *labels = json_new_object();
 
-	put(object, "no_new_privs", truth(p->no_new_privs));
-	put(object, "seccomp",
+	json_put(object, "no_new_privs", json_truth(p->no_new_privs));
+	json_put(object, "seccomp",
 		json_text(p->seccomp_off          ? "off"
 			  : p->seccomp_profile[0] ? p->seccomp_profile
 						  : "default"));
-	put(object, "rlimits", rlimits(&p->limits));
-	put(object, "oom_score_adj",
-		p->limits.oom_given ? json_object_new_int(p->limits.oom_score_adj) : NULL);
+	json_put(object, "rlimits", rlimits(&p->limits));
+	json_put(object, "oom_score_adj", p->limits.oom_given ? json_number(p->limits.oom_score_adj) : NULL);
 	for (int i = 0; i < p->n_sysctls; i++)
-		put(sysctl, p->sysctls[i].name, json_object_new_string(p->sysctls[i].value));
-	put(object, "sysctl", sysctl);
-	put(object, "timezone", json_text(p->timezone));
+		json_put(sysctl, p->sysctls[i].name, json_text(p->sysctls[i].value));
+	json_put(object, "sysctl", sysctl);
+	json_put(object, "timezone", json_text(p->timezone));
 	for (int i = 0; i < p->n_labels; i++)
-		put(labels, p->labels[i].name, json_object_new_string(p->labels[i].value));
-	put(object, "labels", labels);
+		json_put(labels, p->labels[i].name, json_text(p->labels[i].value));
+	json_put(object, "labels", labels);
 }
 
 /* ------------------------------------------------------------------ files */
@@ -125,22 +109,22 @@ static void put_process(json_object *object, const struct nsi_process_spec *p)
 /* Lines, each ended by '\n'. */
 static json_object *lines(const char *text)
 {
-	json_object *list = json_object_new_array();
+	json_object *list = json_new_array();
 
 	for (; *text; text += strcspn(text, "\n") + 1)
-		append(list, json_object_new_string_len(text, (int)strcspn(text, "\n")));
+		json_append(list, json_made(json_object_new_string_len(text, (int)strcspn(text, "\n"))));
 	return list;
 }
 
 static void put_asked(json_object *one, const struct nsi_mount *m)
 {
-	put(one, "recursive", truth(m->recursive));
-	put(one, "propagation", json_text(m->slave ? "slave" : "private"));
-	put(one, "idmap", truth(m->idmap));
-	put(one, "optional", truth(m->optional));
-	put(one, "lower", lines(m->lower));
-	put(one, "upper", json_text(m->upper));
-	put(one, "work", json_text(m->work));
+	json_put(one, "recursive", json_truth(m->recursive));
+	json_put(one, "propagation", json_text(m->slave ? "slave" : "private"));
+	json_put(one, "idmap", json_truth(m->idmap));
+	json_put(one, "optional", json_truth(m->optional));
+	json_put(one, "lower", lines(m->lower));
+	json_put(one, "upper", json_text(m->upper));
+	json_put(one, "work", json_text(m->work));
 }
 
 static json_object *mounts(const struct check_container *c)
@@ -150,25 +134,25 @@ static json_object *mounts(const struct check_container *c)
 		const char *name;
 	} attributes[] = {
 		{MOUNT_ATTR_NOSUID, "nosuid"}, {MOUNT_ATTR_NODEV, "nodev"}, {MOUNT_ATTR_NOEXEC, "noexec"}};
-	json_object *list = json_object_new_array();
+	json_object *list = json_new_array();
 	struct check_mount m;
 
 	for (int at = 0; check_next_mount(c, &at, &m);) {
-		json_object *one = json_object_new_object(), *names = json_object_new_array();
+		json_object *one = json_new_object(), *names = json_new_array();
 
-		put(one, "target", json_text(m.target));
-		put(one, "type", json_text(m.type));
-		put(one, "source", json_text(m.source));
-		put(one, "options", json_text(m.options));
-		append(names, json_text(m.attributes & MOUNT_ATTR_RDONLY ? "ro" : "rw"));
+		json_put(one, "target", json_text(m.target));
+		json_put(one, "type", json_text(m.type));
+		json_put(one, "source", json_text(m.source));
+		json_put(one, "options", json_text(m.options));
+		json_append(names, json_text(m.attributes & MOUNT_ATTR_RDONLY ? "ro" : "rw"));
 		for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++)
 			if (m.attributes & attributes[i].flag)
-				append(names, json_text(attributes[i].name));
-		put(one, "attributes", names);
-		put(one, "standard", truth(!m.asked));
+				json_append(names, json_text(attributes[i].name));
+		json_put(one, "attributes", names);
+		json_put(one, "standard", json_truth(!m.asked));
 		if (m.asked)
 			put_asked(one, m.asked);
-		append(list, one);
+		json_append(list, one);
 	}
 	return list;
 }
@@ -177,10 +161,10 @@ static json_object *targets(const struct check_container *c, enum nsi_op_kind ki
 {
 	char list[CHECK_MAX_TARGETS][258];
 	int n = check_targets(c, kind, list);
-	json_object *array = json_object_new_array();
+	json_object *array = json_new_array();
 
 	for (int i = 0; i < n; i++)
-		append(array, json_text(list[i]));
+		json_append(array, json_text(list[i]));
 	return array;
 }
 
@@ -195,37 +179,37 @@ static json_object *address(const struct nsi_address *a)
 
 static json_object *addresses(const struct nsi_address *list, int n)
 {
-	json_object *array = json_object_new_array();
+	json_object *array = json_new_array();
 
 	for (int i = 0; i < n; i++)
-		append(array, address(&list[i]));
+		json_append(array, address(&list[i]));
 	return array;
 }
 
 static json_object *interface(const struct nsi_interface *i)
 {
-	json_object *one = json_object_new_object(), *routes = json_object_new_array();
+	json_object *one = json_new_object(), *routes = json_new_array();
 	char mac[18] = "";
 
 	if (i->has_mac)
 		snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", i->mac[0], i->mac[1], i->mac[2],
 			i->mac[3], i->mac[4], i->mac[5]);
-	put(one, "name", json_text(i->name));
-	put(one, "bridge", json_text(i->bridge));
-	put(one, "addresses", addresses(i->addresses, i->n_addresses));
-	put(one, "lease", truth(i->lease));
-	put(one, "gateways", addresses(i->gateways, i->n_gateways));
+	json_put(one, "name", json_text(i->name));
+	json_put(one, "bridge", json_text(i->bridge));
+	json_put(one, "addresses", addresses(i->addresses, i->n_addresses));
+	json_put(one, "lease", json_truth(i->lease));
+	json_put(one, "gateways", addresses(i->gateways, i->n_gateways));
 	for (int n = 0; n < i->n_routes; n++) {
-		json_object *route = json_object_new_object();
+		json_object *route = json_new_object();
 
-		put(route, "destination", address(&i->routes[n].to));
-		put(route, "gateway", address(&i->routes[n].gateway));
-		put(route, "metric", json_object_new_int64(i->routes[n].metric));
-		append(routes, route);
+		json_put(route, "destination", address(&i->routes[n].to));
+		json_put(route, "gateway", address(&i->routes[n].gateway));
+		json_put(route, "metric", json_number(i->routes[n].metric));
+		json_append(routes, route);
 	}
-	put(one, "routes", routes);
-	put(one, "mac", json_text(mac));
-	put(one, "mtu", json_object_new_int64(i->mtu));
+	json_put(one, "routes", routes);
+	json_put(one, "mac", json_text(mac));
+	json_put(one, "mtu", json_number(i->mtu));
 	return one;
 }
 
@@ -233,17 +217,18 @@ static json_object *network(const struct nsi_spec *spec)
 {
 	static const char *const types[] = {"veth", "loopback", "none", "host", "pasta"};
 	enum nsi_network_type type = spec->network.type;
-	json_object *object = json_object_new_object(), *list = json_object_new_array();
+	json_object *object = json_new_object(), *list = json_new_array();
 
 	if (!(spec->namespaces & CLONE_NEWNET))
 		type = NSI_NET_HOST;
 	else if (type == NSI_NET_VETH && !spec->network.n_interfaces)
 		type = NSI_NET_LOOPBACK;
-	put(object, "type", json_text(types[type]));
+	json_put(object, "type", json_text(types[type]));
 	for (int i = 0; i < spec->network.n_interfaces; i++)
-		append(list, interface(&spec->network.interfaces[i]));
-	put(object, "interfaces", list);
-	put(object, "nameservers", addresses(spec->network.nameservers.list, spec->network.nameservers.n));
+		json_append(list, interface(&spec->network.interfaces[i]));
+	json_put(object, "interfaces", list);
+	json_put(object, "nameservers",
+		addresses(spec->network.nameservers.list, spec->network.nameservers.n));
 	return object;
 }
 
@@ -251,28 +236,28 @@ static json_object *network(const struct nsi_spec *spec)
 
 json_object *check_json_container(const struct check_container *c)
 {
-	json_object *object = json_object_new_object(), *environment = json_object_new_array();
+	json_object *object = json_new_object(), *environment = json_new_array();
 	const struct nsi_spec *spec = c->spec;
 
-	put(object, "file", json_text(c->file));
-	put(object, "hostname", json_text(spec->hostname));
-	put(object, "domainname", json_text(spec->process.domainname));
-	put(object, "namespaces", namespaces(c->plan->confine.namespaces));
-	put(object, "user", user(c));
-	put(object, "capabilities", capabilities(spec->capabilities));
-	put(object, "ambient", capabilities(spec->process.ambient));
-	put(object, "working_dir", json_text(spec->working_dir));
-	put(object, "readonly_fs", truth(spec->readonly_fs));
-	put(object, "mounts", mounts(c));
-	put(object, "devices", targets(c, NSI_OP_DEVICE));
-	put(object, "masked_paths", targets(c, NSI_OP_MASK));
-	put(object, "readonly_paths", targets(c, NSI_OP_READONLY));
-	put(object, "network", network(spec));
-	put(object, "resources", resources(&c->plan->resources));
-	put(object, "session_resources", resources(&c->plan->session_resources));
+	json_put(object, "file", json_text(c->file));
+	json_put(object, "hostname", json_text(spec->hostname));
+	json_put(object, "domainname", json_text(spec->process.domainname));
+	json_put(object, "namespaces", namespaces(c->plan->confine.namespaces));
+	json_put(object, "user", user(c));
+	json_put(object, "capabilities", capabilities(spec->capabilities));
+	json_put(object, "ambient", capabilities(spec->process.ambient));
+	json_put(object, "working_dir", json_text(spec->working_dir));
+	json_put(object, "readonly_fs", json_truth(spec->readonly_fs));
+	json_put(object, "mounts", mounts(c));
+	json_put(object, "devices", targets(c, NSI_OP_DEVICE));
+	json_put(object, "masked_paths", targets(c, NSI_OP_MASK));
+	json_put(object, "readonly_paths", targets(c, NSI_OP_READONLY));
+	json_put(object, "network", network(spec));
+	json_put(object, "resources", resources(&c->plan->resources));
+	json_put(object, "session_resources", resources(&c->plan->session_resources));
 	put_process(object, &spec->process);
 	for (size_t i = 0; spec->environment[i]; i++)
-		append(environment, json_object_new_string(spec->environment[i]));
-	put(object, "environment", environment);
+		json_append(environment, json_text(spec->environment[i]));
+	json_put(object, "environment", environment);
 	return object;
 }

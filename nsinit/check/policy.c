@@ -206,9 +206,8 @@ static void load(const struct check_rules *rules, struct check_rule *r, struct c
 	struct nsi_error err = {0};
 	cleanup_fd int fd = -1;
 
-	if (!login)
-		return;
-	int res = decide(rules, r->rule, login, &err);
+	int res = login ? decide(rules, r->rule, login, &err)
+			: nsi_fail(&err, ENOMEM, "checking", directory(r->rule), NULL);
 	if (res == 0) {
 		judge_size(&login->decision, w);
 		res = open_directory(&login->decision, &fd, &err);

@@ -31,15 +31,43 @@
 
 enum { ACCOUNTS_MAX = 1024 * 1024, SPARED_BY = 500 };
 
-void image_read(int rootfd, const char *path, char **ret)
+/* What somebody inside has put there is as good as none; what the host lacks is not. */
+static bool is_the_hosts_fault(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EIO;
+}
+
+int image_read(int rootfd, const char *path, char **ret, struct nsi_error *err)
 {
 	size_t len;
+	int r = nsi_read_in_root(rootfd, path, path, ACCOUNTS_MAX, ret, &len, err);
 
-	/* An empty one is as good as none: it may be the mount point that an earlier start has made. */
-	if (nsi_read_in_root(rootfd, path, path, ACCOUNTS_MAX, ret, &len, NULL) == 0 && len == 0) {
+	/* An empty one too: it may be the mount point that an earlier start has made. */
+	if (r == 0 && len == 0) {
 		free(*ret);
 		*ret = NULL;
 	}
+	return is_the_hosts_fault(r) ? r : 0;
+}
+
+int image_read_all(int view, struct nsi_image *image, struct nsi_error *err)
+{
+	int r = image_read(view, "etc/passwd", &image->passwd, err);
+
+	if (r == 0)
+		r = image_read(view, "etc/group", &image->group, err);
+	if (r == 0)
+		r = image_read(view, "etc/hosts", &image->hosts, err);
+	return r < 0 ? r : image_read(view, "etc/nsswitch.conf", &image->nsswitch, err);
+}
+
+void image_free(struct nsi_image *image)
+{
+	free(image->passwd);
+	free(image->group);
+	free(image->hosts);
+	free(image->nsswitch);
+	free(image->host_resolv_conf);
 }
 
 /*
@@ -99,17 +127,13 @@ static int make_plan(struct container *c, int view, const struct nsi_spec *spec,
 {
 	struct nsi_image image = {0};
 	uint32_t range = 0;
-	int r = 0;
+	int r = image_read_all(view, &image, err);
 
-	image_read(view, "etc/passwd", &image.passwd);
-	image_read(view, "etc/group", &image.group);
-	image_read(view, "etc/hosts", &image.hosts);
-	image_read(view, "etc/nsswitch.conf", &image.nsswitch);
-	if (login && login->decision.dns == NSI_DNS_HOST) {
+	if (r == 0 && login && login->decision.dns == NSI_DNS_HOST) {
 		cleanup_fd int host = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		image_read(host, "resolv.conf", &image.host_resolv_conf);
+		r = image_read(host, "resolv.conf", &image.host_resolv_conf, err);
 	}
-	if (geteuid() == 0 && nsi_plan_wants_range(spec, login))
+	if (r == 0 && geteuid() == 0 && nsi_plan_wants_range(spec, login))
 		r = claim_range(c, login, &range, err);
 	if (r == 0)
 		r = nsi_plan_make(spec, login, &image, range, &c->plan, err);
@@ -117,11 +141,7 @@ static int make_plan(struct container *c, int view, const struct nsi_spec *spec,
 		r = rootless_plan(c->plan, err);
 	if (r == 0)
 		r = filter_make(spec, c->plan, err);
-	free(image.passwd);
-	free(image.group);
-	free(image.hosts);
-	free(image.nsswitch);
-	free(image.host_resolv_conf);
+	image_free(&image);
 	return r;
 }
 

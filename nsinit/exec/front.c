@@ -56,11 +56,10 @@ static int apply_options(
 	if (!o->user)
 		return 0;
 	struct nsi_image image = {0};
-	image_read(root, "etc/passwd", &image.passwd);
-	image_read(root, "etc/group", &image.group);
-	int r = nsi_resolve_identity(o->user, &image, confine, err);
-	free(image.passwd);
-	free(image.group);
+	int r = image_read_all(root, &image, err);
+	if (r == 0)
+		r = nsi_resolve_identity(o->user, &image, confine, err);
+	image_free(&image);
 	return r;
 }
 

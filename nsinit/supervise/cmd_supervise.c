@@ -59,10 +59,7 @@ static int start(struct container *c, int rootfd, const struct nsi_login *login,
 	static char *const argv[] = {name, NULL}, *const env[] = {NULL};
 	struct nsi_exec exec = {.argv = argv, .env = env, .stdio = {0, 1, 2}, .umask = 0022, .image = -1};
 
-	/*
-	 * Whoever waits for the container's lock waits for this. libseccomp 2.5, for one, runs in circles
-	 * when it has no memory.
-	 */
+	/* Whoever waits for the container's lock waits for this. */
 	alarm(START_SECONDS);
 	int r = container_load(c, rootfd, login, err);
 	if (r == 0)

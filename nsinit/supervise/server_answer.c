@@ -20,40 +20,46 @@ static pid_t number_of(int pidfd)
 	return nsi_pidfd_number(pidfd, &pid) < 0 ? 0 : pid;
 }
 
-static void answer(struct session *s, bool as_login_user, const int *fds, int n_fds)
+/* False, with the asker refused, when it cannot be sent. */
+static bool answer(const struct session *s, bool as_login_user, const int *fds, int n_fds)
 {
 	const struct nsi_plan *plan = s->server->c->plan;
+	struct nsi_reply reply; /* it takes no memory that could be lacking */
+	struct nsi_error err = {0};
 	int all[NSI_MAX_FDS];
-	struct nsi_reply *reply = calloc(1, sizeof(*reply));
 
-	if (!reply)
-		return;
-	reply->magic = NSI_CONTROL_MAGIC;
-	reply->confine = plan->confine;
+	memset(&reply, 0, NSI_REPLY_HEAD);
+	reply.magic = NSI_CONTROL_MAGIC;
+	reply.confine = plan->confine;
 	memcpy(all, fds, (size_t)n_fds * sizeof(int));
 	/* To root's processes alone: whoever has the directory can move any process there. */
 	int group = group_dir(s->server->c, s->group);
 	if (!as_login_user && group >= 0) {
-		reply->cgroup = (uint32_t)n_fds;
+		reply.cgroup = (uint32_t)n_fds;
 		all[n_fds++] = group;
 	}
 	if (as_login_user) {
-		reply->confine.uid = plan->login.uid;
-		reply->confine.gid = plan->login.gid;
-		reply->confine.keep_groups = true;
-		reply->confine.ambient = 0;
-		nsi_copy_array(reply->confine.working_dir, "/");
+		reply.confine.uid = plan->login.uid;
+		reply.confine.gid = plan->login.gid;
+		reply.confine.keep_groups = true;
+		reply.confine.ambient = 0;
+		nsi_copy_array(reply.confine.working_dir, "/");
 	}
 	for (size_t i = 0; plan->environment[i]; i++) {
 		size_t len = strlen(plan->environment[i]) + 1;
 
-		if (reply->env_len + len > NSI_ENV_BYTES)
+		if (reply.env_len + len > NSI_ENV_BYTES)
 			break;
-		memcpy(reply->env + reply->env_len, plan->environment[i], len);
-		reply->env_len += (uint32_t)len;
+		memcpy(reply.env + reply.env_len, plan->environment[i], len);
+		reply.env_len += (uint32_t)len;
 	}
-	nsi_send(s->sock, reply, NSI_REPLY_HEAD + reply->env_len, all, n_fds);
-	free(reply);
+	int r = nsi_send(s->sock, &reply, NSI_REPLY_HEAD + reply.env_len, all, n_fds);
+	if (r < 0) {
+		nsi_fail(&err, -r, "answering", "a session's request", NULL);
+		nsi_error_reason(&err, "session");
+		nsi_control_refuse(s->sock, &err);
+	}
+	return r == 0;
 }
 
 static int logins(const struct server *server)
@@ -140,8 +146,8 @@ static void serve_login(struct session *s, uid_t uid)
 	if (r < 0)
 		nsi_control_refuse(s->sock, &err);
 	else
-		answer(s, false, (int[]){pid1->pidfd, pid1->devpts, terminals}, NSI_REPLY_FDS);
-	s->login = s->opens = r == 0;
+		s->login = s->opens =
+			answer(s, false, (int[]){pid1->pidfd, pid1->devpts, terminals}, NSI_REPLY_FDS);
 }
 
 /* By the door it belongs to a login that is counted already. */
@@ -171,8 +177,7 @@ void session_serve_shell(struct session *s, uid_t uid)
 	if (r < 0)
 		nsi_control_refuse(s->sock, &err);
 	else
-		answer(s, true, (int[]){pid1->pidfd, pid1->devpts}, 2);
-	s->login = r == 0 && !s->door;
+		s->login = answer(s, true, (int[]){pid1->pidfd, pid1->devpts}, 2) && !s->door;
 }
 
 /*
@@ -232,14 +237,12 @@ static void tell_status(const struct session *asker)
 
 static void tell_done(const struct session *s, int status)
 {
-	struct nsi_reply *reply = calloc(1, sizeof(*reply));
+	struct nsi_reply reply;
 
-	if (!reply)
-		return;
-	reply->magic = NSI_CONTROL_MAGIC;
-	reply->status = status;
-	nsi_send(s->sock, reply, NSI_REPLY_HEAD, NULL, 0);
-	free(reply);
+	memset(&reply, 0, NSI_REPLY_HEAD);
+	reply.magic = NSI_CONTROL_MAGIC;
+	reply.status = status;
+	nsi_send(s->sock, &reply, NSI_REPLY_HEAD, NULL, 0);
 }
 
 void session_tell_end(struct session *s, int status)

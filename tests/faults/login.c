@@ -166,14 +166,21 @@ static int log_in(const char *service, const struct passwd *pw, const char *comm
 		fatal("initgroups");
 	pam_setcred(pamh, PAM_ESTABLISH_CRED);
 	look_at_self(&before);
-	if (pam_open_session(pamh, 0) == PAM_SUCCESS) {
+	int opened = pam_open_session(pamh, 0);
+	if (opened == PAM_SUCCESS) {
 		status = run_as_user(pamh, pw, split, command);
 		pam_close_session(pamh, 0);
 		pam_setcred(pamh, PAM_DELETE_CRED);
 	}
 	/* Who has entered the container itself stays there. */
-	*ret_same = (!split && status != NO_SESSION) || is_as_before(&before);
+	bool stays = !split && status != NO_SESSION;
+	/* Where libpam or another module has refused after ours had opened, its end is all that ours is told.
+	 */
+	if (opened == PAM_SUCCESS)
+		*ret_same = stays || is_as_before(&before);
 	pam_end(pamh, 0);
+	if (opened != PAM_SUCCESS)
+		*ret_same = stays || is_as_before(&before);
 	return status;
 }
 

@@ -5,10 +5,19 @@
 #include <unistd.h>
 
 #include "mark.h"
+#include "memory.h"
+
+/* Of memory.c, in a login whose allocations are to fail: those of other modules are not ours to answer for.
+ */
+#pragma weak memory_count
 
 static int mark(int argc, const char **argv)
 {
-	syscall(MARK_CALL, argc > 0 && strcmp(argv[0], "on") == 0 ? 1 : 0);
+	bool on = argc > 0 && strcmp(argv[0], "on") == 0;
+
+	syscall(MARK_CALL, on ? 1 : 0);
+	if (memory_count)
+		memory_count(on);
 	return PAM_IGNORE;
 }
 

@@ -1,6 +1,6 @@
-"""Run tests on the throw-away host: python3 tests/live/run.py [-x] [--attacks|--hygiene] [NAME...]
+"""Run tests on the throw-away host: python3 tests/live/run.py [-x] [--attacks|--hygiene|--faults] [NAME...]
 
-The live tests, or those of tests/attacks or tests/hygiene.
+The live tests, or those of tests/attacks, tests/hygiene or tests/faults.
 """
 import sys
 import unittest
@@ -28,8 +28,8 @@ def names(suite):
 
 def main():
     stop_early = '-x' in sys.argv
-    directory = next((f'tests/{name}' for name in ('attacks', 'hygiene') if f'--{name}' in sys.argv), 'tests/live')
-    wanted = [a for a in sys.argv[1:] if a not in ('-x', '--attacks', '--hygiene')]
+    directory = next((f'tests/{name}' for name in ('attacks', 'hygiene', 'faults') if f'--{name}' in sys.argv), 'tests/live')
+    wanted = [a for a in sys.argv[1:] if a not in ('-x', '--attacks', '--hygiene', '--faults')]
     loader = unittest.TestLoader()
     loader.testMethodPrefix = 'attack_' if directory == 'tests/attacks' else 'test_'
     suite = unittest.TestSuite(

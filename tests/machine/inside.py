@@ -68,6 +68,33 @@ class Host(Case):
         os.kill(int(run(f'ps -o ppid= -p {host.wait_nspid(ROOT)}').stdout), signal.SIGTERM)
 
 
+class Clock(Case):
+    def test_the_wall_clock_jumps(self):
+        """Years forth and back: no session ends of it, nobody is kept out, no time that was given is longer or shorter."""
+        self.rules('lifetime = 20;')
+        client = self.session('alice', 'echo in; read x; echo the end in order')
+        pid = host.wait_nspid(ROOT)
+        self.assertEqual(nsinit('disable', '--for', '1h').returncode, 0)
+        self.addCleanup(nsinit, 'enable')
+        for step in ('+400 days', '-800 days', '+400 days'):
+            before = time.time()
+            run(['date', '-s', step])
+            self.assertGreater(abs(time.time() - before), 300 * 24 * 3600)  # the control
+            self.assertEqual(ssh('bob', 'hostname').stdout, 'throwaway\n')  # disabled for an hour still
+        nsinit('enable')
+        for step in ('+400 days', '-800 days', '+400 days'):
+            run(['date', '-s', step])
+            for user in ('alice', 'bob'):
+                self.assertEqual(ssh(user, 'hostname').stdout, 'inside\n')
+            self.assertEqual(host.wait_nspid(ROOT), pid)
+        self.assertEqual(client.communicate('\n', timeout=SLOW)[0], 'the end in order\n')
+        started = time.monotonic()
+        run(['date', '-s', '+400 days'])
+        self.addCleanup(run, ['date', '-s', '-400 days'])
+        until(host.nothing_left, 'the end of the container')
+        self.assertGreater(time.monotonic() - started, 15)
+
+
 class Units(Case):
     def setUp(self):
         super().setUp()
@@ -326,7 +353,7 @@ class Result(unittest.TextTestResult):
 def main():
     set_up()
     suite = unittest.TestSuite()
-    for case in (Host, Logind, Limits, SessionLimits, OutOfMemory, Units, Rootless, Size):
+    for case in (Host, Logind, Limits, SessionLimits, OutOfMemory, Units, Rootless, Size, Clock):
         suite.addTests(t for t in unittest.defaultTestLoader.loadTestsFromTestCase(case)
                        if not sys.argv[1:] or any(name in t.id() for name in sys.argv[1:]))
     result = unittest.TextTestRunner(resultclass=Result, verbosity=2, stream=sys.stdout).run(suite)
