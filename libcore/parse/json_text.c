@@ -1,5 +1,6 @@
 #include "json_text.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -56,13 +57,31 @@ static void fault(struct walk *w, size_t at, const char *what)
 	}
 }
 
+/* The number of the escape sequence "\uXXXX" at `at`; -1: it is none. */
+static int escaped(const char *at)
+{
+	static const char digits[] = "0123456789abcdef";
+	int code = 0;
+
+	if (at[0] != '\\' || at[1] != 'u')
+		return -1;
+	for (int i = 2; i < 6; i++) {
+		const char *digit = at[i] ? strchr(digits, tolower((unsigned char)at[i])) : NULL;
+
+		if (!digit)
+			return -1;
+		code = code * 16 + (int)(digit - digits);
+	}
+	return code;
+}
+
 /* The character at `at`, an escape sequence or a byte. */
 static void measure(struct nsi_json_size *size, const char *at)
 {
-	unsigned code = 0;
+	int code = escaped(at);
 
 	size->bytes++;
-	if (at[0] != '\\' || at[1] != 'u' || sscanf(at + 2, "%4x", &code) != 1)
+	if (code < 0)
 		return;
 	size->bytes += (code >= 0x80) + (code >= 0x800);
 	size->unsure |= code >= 0xd800 && code < 0xe000;
