@@ -115,7 +115,7 @@ until : </dev/tcp/127.0.0.1/{PORT}; do sleep 0.1; done 2>/dev/null
         for above, before in ((ROOTS, self.directories), ('/home', self.homes)):
             for name in set(os.listdir(above)) - before:
                 run(['rm', '-rf', '--one-file-system', f'{above}/{name}'])
-        run(f'rm -rf {IMAGES}/* /etc/ssh/sshd_config.d/*')
+        run(f'rm -rf {IMAGES}/* /etc/ssh/sshd_config.d/*', timeout=300)
 
     def block(self, commands, fails):
         write(f'{WORK}/script', 'set -eu -o pipefail\ncd /root\n' + '\n'.join(commands) + '\n')
