@@ -18,6 +18,11 @@ class Logind(Case):
     def sessions():
         return run('loginctl list-sessions --no-legend').stdout
 
+    def states(self):
+        """Of bob's sessions."""
+        numbers = [line.split()[0] for line in self.sessions().splitlines() if ' bob ' in line]
+        return {run(f'loginctl show-session {n} -p State --value').stdout.strip() for n in numbers}
+
     def test_neither_supervisor_nor_pid_1_is_of_the_session(self):
         self.bob()
         client = self.session('bob', 'echo in; cat /proc/self/cgroup; read x')
@@ -45,7 +50,7 @@ class Logind(Case):
         """The control for the one above."""
         self.bob()
         self.assertEqual(ssh('bob', 'setsid sleep 4346 </dev/null >/dev/null 2>&1 & sleep 1; echo out', timeout=SLOW).stdout, 'out\n')
-        until(lambda: ' bob ' not in self.sessions() or 'closing' in run('loginctl session-status || true').stdout, 'its end')
+        until(lambda: self.states() == {'closing'}, 'its end')
         self.assertTrue(run('pgrep -f "^sleep 4346"').stdout)
 
     def echo(self, user):
