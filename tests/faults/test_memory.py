@@ -146,6 +146,7 @@ class Login(Memory):
         self.assertFalse(remove(MARK), 'on the host')
         self.assertNotEqual(done.returncode, 99, done.stderr)
         write(FAIL_AT, 'nothing 0 once')
+        wait_nothing_left()  # a supervisor that has come to its end without memory has none for others
         self.assertEqual(plain(run(self.command).stdout), self.expected, 'the next login')
         wait_nothing_left()
         out = plain(done.stdout)
