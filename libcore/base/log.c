@@ -2,7 +2,6 @@
 
 #include "cleanup.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +30,10 @@ static void add_byte(struct fields *f, char c)
 static void add_text(struct fields *f, const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		add_byte(f, text[i] == '\n' ? ' ' : text[i]);
+		if (text[i] == '\n')
+			add_byte(f, ' ');
+		else
+			add_byte(f, text[i]);
 }
 
 static void add(struct fields *f, const char *name, const char *value)
@@ -66,7 +68,7 @@ static void add_words(struct fields *f, const char *message)
 		len = strcspn(message, " \n");
 		add_text(f, "NSINIT_", strlen("NSINIT_"));
 		for (size_t i = 0; i < name; i++)
-			add_byte(f, (char)toupper((unsigned char)message[i]));
+			add_byte(f, (char)(message[i] == '_' ? '_' : message[i] - 'a' + 'A'));
 		add_text(f, message + name, len - name);
 		add_byte(f, '\n');
 	}

@@ -2,6 +2,7 @@
 
 #include "../base/str.h"
 
+#include <json-c/json_visit.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -187,23 +188,20 @@ int nsi_json_parse(const char *file, const char *text, size_t len, json_object *
 	return 0;
 }
 
-static void add_up(json_object *value, struct nsi_json_size *size)
+/* For json_c_visit(): each value, objects and lists before and after what is in them. */
+static int add_up(
+	json_object *value, int flags, json_object *parent, const char *key, size_t *index, void *data)
 {
+	struct nsi_json_size *size = data;
+
+	(void)index;
+	if (flags & JSON_C_VISIT_SECOND)
+		return JSON_C_VISIT_RETURN_CONTINUE;
+	size->entries += parent != NULL;
+	size->bytes += key ? strlen(key) : 0;
 	if (json_object_is_type(value, json_type_string))
 		size->bytes += (size_t)json_object_get_string_len(value);
-	if (json_object_is_type(value, json_type_array)) {
-		size->entries += json_object_array_length(value);
-		for (size_t i = 0; i < json_object_array_length(value); i++)
-			add_up(json_object_array_get_idx(value, i), size);
-	}
-	if (!json_object_is_type(value, json_type_object))
-		return;
-	json_object_object_foreach(value, name, member)
-	{
-		size->entries++;
-		size->bytes += strlen(name);
-		add_up(member, size);
-	}
+	return JSON_C_VISIT_RETURN_CONTINUE;
 }
 
 int nsi_json_whole(const char *file, const char *text, json_object *top, struct nsi_error *err)
@@ -211,7 +209,7 @@ int nsi_json_whole(const char *file, const char *text, json_object *top, struct 
 	struct nsi_json_size wanted, have = {0};
 
 	nsi_json_size(text, &wanted);
-	add_up(top, &have);
+	json_c_visit(top, 0, add_up, &have);
 	if (have.entries == wanted.entries && (wanted.unsure || have.bytes == wanted.bytes))
 		return 0;
 	return nsi_fail(err, ENOMEM, "reading", file, NULL);

@@ -1,6 +1,5 @@
 #include "json_text.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -60,17 +59,18 @@ static void fault(struct walk *w, size_t at, const char *what)
 /* The number of the escape sequence "\uXXXX" at `at`; -1: it is none. */
 static int escaped(const char *at)
 {
-	static const char digits[] = "0123456789abcdef";
+	static const char digits[] = "0123456789abcdefABCDEF";
 	int code = 0;
 
 	if (at[0] != '\\' || at[1] != 'u')
 		return -1;
 	for (int i = 2; i < 6; i++) {
-		const char *digit = at[i] ? strchr(digits, tolower((unsigned char)at[i])) : NULL;
+		const char *digit = at[i] ? strchr(digits, at[i]) : NULL;
 
 		if (!digit)
 			return -1;
-		code = code * 16 + (int)(digit - digits);
+		int value = (int)(digit - digits);
+		code = code * 16 + (value < 16 ? value : value - 6);
 	}
 	return code;
 }

@@ -206,8 +206,12 @@ static void load(const struct check_rules *rules, struct check_rule *r, struct c
 	struct nsi_error err = {0};
 	cleanup_fd int fd = -1;
 
-	int res = login ? decide(rules, r->rule, login, &err)
-			: nsi_fail(&err, ENOMEM, "checking", directory(r->rule), NULL);
+	if (!login) {
+		nsi_fail(&err, ENOMEM, "checking", directory(r->rule), NULL);
+		check_warn_error(w, "no-container", "its users would be refused", &err);
+		return;
+	}
+	int res = decide(rules, r->rule, login, &err);
 	if (res == 0) {
 		judge_size(&login->decision, w);
 		res = open_directory(&login->decision, &fd, &err);

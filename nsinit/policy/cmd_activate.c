@@ -213,7 +213,7 @@ static int put_in_force(const char *text, size_t len, struct nsi_error *err)
 static int activate(const char *path, bool dry, struct nsi_error *err)
 {
 	cleanup_free char *text = NULL;
-	size_t len;
+	size_t len = 0;
 	int r = read_checked(path, NULL, &text, &len, err);
 
 	if (r == 0 && !dry)
@@ -228,7 +228,7 @@ static int activate_json(const char *path, bool dry, struct nsi_error *err)
 {
 	cleanup_free char *text = NULL;
 	struct emit e = {0};
-	size_t len;
+	size_t len = 0;
 
 	emit_open(&e, NULL, '{');
 	emit_open(&e, "users", '[');

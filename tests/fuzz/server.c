@@ -245,7 +245,7 @@ static void run(struct world *w, unsigned how)
 	if (how & 64)
 		c->cgroup.dir = c->pid1.devpts; /* a directory in which nobody can be moved anywhere */
 	loop_watch(w->loop, w->turn, POLLIN, turn, w);
-	w->server = server_new(w->loop, c, how & 2 ? NULL : &decision);
+	w->server = server_new(w->loop, c, how & 2 ? NULL : &decision, NULL);
 	fuzz_check(w->server != NULL);
 	loop_run(w->loop);
 	server_free(w->server, -1);
