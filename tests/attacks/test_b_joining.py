@@ -77,7 +77,7 @@ class Joining(Attack):
             root = self.root(tool)
             shutil.copy('/usr/bin/racer', f'{root}/bin/racer')
             _, pid = self.live(tool, root)
-            racer = self.start(tool.spawner, root, 'racer', '2', MARK, 'take')
+            racer = self.start(tool.spawner, root, 'racer', '5', MARK, 'take')
             n = 0
             while racer.poll() is None:
                 self.assertEqual(self.use(tool, root, 'hostname'), INSIDE + '\n')
