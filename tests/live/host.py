@@ -271,6 +271,9 @@ class Terminal:
     def __init__(self, command, rows=24, columns=80):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # As at a terminal: a shell that has started the tests in the background has them ignored.
+            for number in (signal.SIGINT, signal.SIGQUIT):
+                signal.signal(number, signal.SIG_DFL)
             os.execvp(command[0], command)
         self.text = ''
         self.resize(rows, columns)
