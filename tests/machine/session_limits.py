@@ -222,7 +222,7 @@ class OutOfMemory(Sessions):
     def test_its_score_follows_container_json(self):
         for given, expected in ((300, -200), (-900, -999)):
             container('alice', {**SPEC, 'resources': LIMITS, 'oom_score_adj': given})
-            self.session('alice', 'echo in; exec sleep 4242').stdin.close()
+            self.session('alice', 'echo in; exec sleep 4242')
             self.assertEqual(self.score(host.wait_nspid(ROOT)), expected)
             self.assertEqual(self.score(int(run('pgrep -f "^sleep 4242"').stdout)), given)
             os.kill(int(run('pgrep -f "^sleep 4242"').stdout), signal.SIGKILL)
