@@ -1,6 +1,7 @@
 #include "show.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,6 +15,17 @@ void print_text(const char *text)
 {
 	for (; *text; text++)
 		putchar(printable(*text));
+}
+
+void print_words(const char *lines)
+{
+	char path[1024];
+
+	for (const char *p = lines; *p; p += strcspn(p, "\n") + 1) {
+		snprintf(path, sizeof(path), "%.*s", (int)strcspn(p, "\n"), p);
+		putchar(' ');
+		print_text(path);
+	}
 }
 
 void make_printable(char *text)

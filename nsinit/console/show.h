@@ -7,6 +7,8 @@
 /* As it is, but '?' for what is not printable ASCII: it could be an order to the terminal, or a line of ours.
  */
 void print_text(const char *text);
+/* Each of the lines, "a\nb\n", so with a space before it. */
+void print_words(const char *lines);
 /* The same in place. */
 void make_printable(char *text);
 

@@ -145,14 +145,9 @@ static int make_plan(struct container *c, int view, const struct nsi_spec *spec,
 	return r;
 }
 
-int container_load(struct container *c, int rootfd, const struct nsi_login *login, struct nsi_error *err)
+struct container container_none(void)
 {
-	const struct nsi_decision *decision = login ? &login->decision : NULL;
-	struct nsi_spec *spec = NULL;
-	cleanup_fd int view = -1;
-	int r;
-
-	*c = (struct container){.rootfd = rootfd,
+	return (struct container){.rootfd = -1,
 		.image = -1,
 		.range = -1,
 		.roots = -1,
@@ -160,8 +155,19 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 		.door = -1,
 		.nspid = -1,
 		.proc = -1,
-		.cgroup = {.dir = -1, .own = -1}};
-	c->pid1 = (struct nsi_process){.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1};
+		.cgroup = {.dir = -1, .own = -1},
+		.pid1 = {.pid = -1, .pidfd = -1, .sync = -1, .pty = -1, .devpts = -1}};
+}
+
+int container_load(struct container *c, int rootfd, const struct nsi_login *login, struct nsi_error *err)
+{
+	const struct nsi_decision *decision = login ? &login->decision : NULL;
+	struct nsi_spec *spec = NULL;
+	cleanup_fd int view = -1;
+	int r;
+
+	*c = container_none();
+	c->rootfd = rootfd;
 	snprintf(c->veth, sizeof(c->veth), "ns%d", (int)getpid());
 	r = nsi_container_id(rootfd, c->id, err);
 	if (r == 0 && decision && decision->image[0])

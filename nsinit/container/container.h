@@ -24,6 +24,9 @@ struct container {
 	int proc; /* the proc file system of its pid namespace, or -1 */
 };
 
+/* Without any descriptor: container_free() may have it. */
+struct container container_none(void);
+
 /* Read container.json and what else of the image the plan needs. Starts nothing. Takes over `rootfd`. */
 int container_load(struct container *c, int rootfd, const struct nsi_login *login, struct nsi_error *err);
 

@@ -5,19 +5,6 @@
 #include "../console/show.h"
 
 #include <stdio.h>
-#include <string.h>
-
-/* "a\nb\n" as " a b" */
-static void print_list(const char *list)
-{
-	char path[1024];
-
-	for (const char *p = list; *p; p += strcspn(p, "\n") + 1) {
-		snprintf(path, sizeof(path), "%.*s", (int)strcspn(p, "\n"), p);
-		putchar(' ');
-		print_text(path);
-	}
-}
 
 void print_mount(const struct nsi_mount *m)
 {
@@ -31,7 +18,7 @@ void print_mount(const struct nsi_mount *m)
 	print_text(m->source);
 	if (m->lower[0]) {
 		printf(" of");
-		print_list(m->lower);
+		print_words(m->lower);
 	}
 	if (m->upper[0])
 		printf(", changes in ");

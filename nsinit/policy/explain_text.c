@@ -4,7 +4,6 @@
 #include "explain.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static void print_names(const char **names)
 {
@@ -36,18 +35,6 @@ static void print_tried(const struct explanation *e)
 	}
 }
 
-/* "a\nb\n" as " a b" */
-static void print_list(const char *list)
-{
-	char path[1024];
-
-	for (const char *p = list; *p; p += strcspn(p, "\n") + 1) {
-		snprintf(path, sizeof(path), "%.*s", (int)strcspn(p, "\n"), p);
-		putchar(' ');
-		print_text(path);
-	}
-}
-
 static void print_root(const struct nsi_decision *d)
 {
 	char size[32];
@@ -65,7 +52,7 @@ static void print_root(const struct nsi_decision *d)
 		puts("ownership: shifted");
 	printf("mounts:   ");
 	if (d->mount_limits[0])
-		print_list(d->mount_limits);
+		print_words(d->mount_limits);
 	else
 		printf(" nothing of the host");
 	puts("");

@@ -134,15 +134,7 @@ static int serve(struct container *c, const struct nsi_decision *decision)
 int cmd_supervise(int argc, char **argv)
 {
 	cleanup_free struct nsi_launch_order *order = calloc(1, sizeof(*order));
-	struct container c = {.rootfd = -1,
-		.image = -1,
-		.range = -1,
-		.roots = -1,
-		.listen = -1,
-		.door = -1,
-		.nspid = -1,
-		.proc = -1,
-		.cgroup = {.dir = -1, .own = -1}};
+	struct container c = container_none();
 	struct nsi_error err = {0};
 	int fds[NSI_MAX_FDS];
 
