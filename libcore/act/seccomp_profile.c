@@ -188,7 +188,7 @@ int nsi_seccomp_compile_profile(const struct nsi_profile *profile, uint64_t capa
 
 	if (r == 0)
 		r = new_filter(otherwise, &filter);
-	if (r == 0)
+	if (r == 0 && profile->other_word_size)
 		r = add_word_size(filter);
 	if (r == 0)
 		r = add_rules(filter, profile, capabilities, otherwise, &newest);

@@ -302,13 +302,13 @@ static int read_rules(struct nsi_reader *r, const char *key, json_object *value)
 /* ------------------------------------------------------------------ the whole */
 
 #if defined(__x86_64__)
-static const char own_architecture[] = "SCMP_ARCH_X86_64";
+static const char own_architecture[] = "SCMP_ARCH_X86_64", other_word_size[] = "SCMP_ARCH_X86";
 #elif defined(__aarch64__)
-static const char own_architecture[] = "SCMP_ARCH_AARCH64";
+static const char own_architecture[] = "SCMP_ARCH_AARCH64", other_word_size[] = "SCMP_ARCH_ARM";
 #elif defined(__riscv)
-static const char own_architecture[] = "SCMP_ARCH_RISCV64";
+static const char own_architecture[] = "SCMP_ARCH_RISCV64", other_word_size[] = "none";
 #else
-static const char own_architecture[] = "";
+static const char own_architecture[] = "none", other_word_size[] = "none";
 #endif
 
 static int one_architecture(struct nsi_reader *r, const char *key, int index, const char *text)
@@ -318,6 +318,7 @@ static int one_architecture(struct nsi_reader *r, const char *key, int index, co
 			r, key, index, NULL, "\"%.40s\" must be a name such as \"SCMP_ARCH_X86_64\"", text);
 	r->profile->architectures = true;
 	r->profile->own_architecture |= strcmp(text, own_architecture) == 0;
+	r->profile->other_word_size |= strcmp(text, other_word_size) == 0;
 	return 0;
 }
 
@@ -331,9 +332,24 @@ static int map_architecture(struct nsi_reader *r, const char *key, json_object *
 	return one_architecture(r, key, -1, json_object_get_string(value));
 }
 
+/* Those of another machine are as good: they do not run here. */
+static int one_sub_architecture(struct nsi_reader *r, const char *key, int index, const char *text)
+{
+	(void)key, (void)index;
+	r->profile->other_word_size |= strcmp(text, other_word_size) == 0;
+	return 0;
+}
+
+static int read_sub_architectures(struct nsi_reader *r, const char *key, json_object *value)
+{
+	if (value && !json_object_is_type(value, json_type_array))
+		return nsi_complain(r, key, -1, NULL, "\"%s\" must be a list of strings", key);
+	return value ? nsi_read_strings(r, key, value, one_sub_architecture) : 0;
+}
+
 static const struct nsi_key arch_keys[] = {
 	{"architecture", json_type_string, "a string", map_architecture},
-	{"subArchitectures", json_type_null, NULL, for_people},
+	{"subArchitectures", json_type_null, NULL, read_sub_architectures},
 	{0},
 };
 

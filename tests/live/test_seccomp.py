@@ -5,7 +5,8 @@ import re
 
 import confined
 from confined import ROOT
-from host import ROOTS, container, exec_in, nsinit, ssh, write
+import host
+from host import ROOTS, container, exec_in, nsinit, run, ssh, write
 from test_confine import BASE
 
 PROFILE = '/etc/nsinit/profile.json'
@@ -67,6 +68,18 @@ class Profile(confined.Confine):
             with self.subTest(**more):
                 self.assertEqual('Operation not supported' in exec_in(ROOT, 'mkdir', '/tmp/made').stderr, holds)
                 exec_in(ROOT, 'rmdir', '/tmp/made')
+
+    def test_the_other_word_size(self):
+        """What nsinit-security(7) says of 32-bit x86: its socketcall(2) passes, and a profile can close that."""
+        self.make()
+        run(['gcc', '-O1', '-D_GNU_SOURCE', '-static', '-o', f'{ROOT}/bin/i386', 'tests/live/i386.c'])
+        alg = run([f'{ROOT}/bin/i386']).stdout.splitlines()[2]  # the kernel may be built without it
+        self.assertEqual(exec_in(ROOT, 'i386').stdout, f'getpid ok\nmount EPERM\n{alg}\n')
+        for subs, out in ((['SCMP_ARCH_X86', 'SCMP_ARCH_X32'], f'getpid ok\nmount EFAULT\n{alg}\n'),
+                          ([], 'getpid ENOSYS\nmount ENOSYS\nalg ENOSYS\n'), (None, 'getpid ENOSYS\nmount ENOSYS\nalg ENOSYS\n')):
+            profile(rule(['mkdir'], 'ERRNO'), default='ALLOW', archMap=[{'architecture': 'SCMP_ARCH_X86_64', 'subArchitectures': subs}])
+            write(f'{ROOT}/container.json', json.dumps(dict(host.SPEC, seccomp=PROFILE)))
+            self.assertEqual(exec_in(ROOT, 'i386').stdout, out)
 
     def test_who_may_write_it(self):
         profile(default='ALLOW')
