@@ -67,7 +67,7 @@ struct nsi_profile {
 	unsigned errno_value; /* with NSI_ACT_ERRNO */
 	bool architectures;   /* they are listed; the machine's own among them: */
 	bool own_architecture;
-	bool other_word_size; /* that of the machine's other word size, too, as x86 on x86-64 */
+	bool other_word_size;           /* that of the machine's other word size, too, as x86 on x86-64 */
 	struct nsi_profile_rule *rules; /* owned */
 	int n_rules;
 };

@@ -28,9 +28,13 @@ SPEC = {
     'namespaces': ['NEWNS', 'NEWPID', 'NEWIPC', 'NEWUTS', 'NEWNET'],
 }
 
+# By how much slower than a usual machine this one is: one in software emulation, of which tests/machine has some.
+PATIENCE = float(os.environ.get('NSINIT_PATIENCE', 1))
+
 
 def run(command, check=True, timeout=60, **kwargs):
     """Run, and return the completed process with text or bytes captured."""
+    timeout *= PATIENCE
     kwargs.setdefault('capture_output', True)
     kwargs.setdefault('text', True)
     done = subprocess.run(command, shell=isinstance(command, str), timeout=timeout, **kwargs)
@@ -47,6 +51,7 @@ def write(path, text, mode=0o644):
 
 def until(condition, what, seconds=5.0):
     """Wait for a condition; its value, or a failure that says what did not happen."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         value = condition()
@@ -54,6 +59,10 @@ def until(condition, what, seconds=5.0):
             return value
         time.sleep(0.02)
     raise AssertionError(f'{seconds} s passed without: {what}')
+
+
+def pause(seconds):
+    time.sleep(seconds * PATIENCE)
 
 
 def container(name, spec=SPEC, full=False):
@@ -287,7 +296,7 @@ class Terminal:
 
     def expect(self, pattern, seconds=10):
         """Read until the pattern stands in what came since the last match."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * PATIENCE
         while True:
             found = re.search(pattern, self.text)
             if found:

@@ -3,11 +3,10 @@ import glob
 import os
 import re
 import subprocess
-import time
 import unittest
 
 import host
-from host import ROOTS, Terminal, container, policy, run, until, wait_nothing_left, write
+from host import ROOTS, Terminal, container, pause, policy, run, until, wait_nothing_left, write
 
 ROOT = f'{ROOTS}/alice'
 SHELL = '/usr/bin/nsinit-shell'
@@ -141,7 +140,7 @@ class Su(Services):
                 t.type('touch /tmp/asleep; sleep 100\n')
                 until(lambda: os.path.exists(f'{ROOT}/tmp/asleep'), 'the command', 20)
                 os.unlink(f'{ROOT}/tmp/asleep')
-                time.sleep(1)
+                pause(1)
                 t.type('\x03')
                 t.expect(r'\$ ')
                 t.type('echo status=$?\n')
@@ -296,13 +295,13 @@ class Timed(Services):
         atd = subprocess.Popen(['atd', '-f', '-b', '1'])
         self.addCleanup(atd.wait)
         self.addCleanup(atd.terminate)
-        time.sleep(0.3)
+        pause(0.3)
         # at(1) records the environment and directory of its caller, here an administrator's on behalf of alice.
         run(['setpriv', '--reuid', 'alice', '--regid', 'alice', '--init-groups', 'at', 'now'],
             input=f'({WHERE}) > /tmp/by-at; touch {MARK}\n', cwd='/tmp', env=dict(os.environ, HOME='/home/alice'))
         done = until(lambda: os.path.exists(out) and open(out).read().count('\n') == 3 and open(out).read(), 'the job', 10)
         self.assertEqual(done, INSIDE)
-        time.sleep(0.2)
+        pause(0.2)
         self.assertFalse(os.path.exists(MARK))
 
 

@@ -5,12 +5,11 @@ import re
 import signal
 import socket
 import subprocess
-import time
 import unittest
 
 import host
-from host import (KEY, PASSWORD, PORT, ROOTS, SSH_OPTIONS, Server, Terminal, ask, container, exec_in, nothing_left,
-                  policy, run, ssh, until, wait_nothing_left, write)
+from host import (KEY, PASSWORD, PATIENCE, PORT, ROOTS, SSH_OPTIONS, Server, Terminal, ask, container, exec_in, nothing_left,
+                  pause, policy, run, ssh, until, wait_nothing_left, write)
 
 ROOT = f'{ROOTS}/alice'
 TARGET = 'alice@127.0.0.1'
@@ -22,7 +21,7 @@ class Landing(unittest.TestCase):
         container('alice', full=True)
         container('carol')
         policy(['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOTS}/%u"; }}',
-                f'{{ group = "students"; rootfs = "{ROOTS}/%u"; lifetime = 1; }}',
+                f'{{ group = "students"; rootfs = "{ROOTS}/%u"; lifetime = {PATIENCE:.0f}; }}',
                 '{ user = "dave"; deny = "No container is set up for %u."; }'])
 
     def setUp(self):
@@ -105,12 +104,12 @@ class Command(Landing):
         second = self.background(TARGET, 'readlink /proc/self/ns/pid; read x; echo still here',
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.assertEqual(second.stdout.readline(), namespace)
-        first.communicate('\n', timeout=10)
+        first.communicate('\n', timeout=60)
         self.assertFalse(nothing_left())
-        self.assertEqual(second.communicate('\n', timeout=10)[0], 'still here\n')
+        self.assertEqual(second.communicate('\n', timeout=60)[0], 'still here\n')
 
     def test_fifteen_first_logins_at_once(self):
-        clients = [self.background(TARGET, 'readlink /proc/self/ns/pid; sleep 3', stdout=subprocess.PIPE, text=True)
+        clients = [self.background(TARGET, f'readlink /proc/self/ns/pid; sleep {3 * PATIENCE}', stdout=subprocess.PIPE, text=True)
                    for _ in range(15)]
         self.assertEqual(len({c.communicate(timeout=60)[0] for c in clients}), 1)
 
@@ -124,7 +123,7 @@ class Command(Landing):
         one = ssh('carol', 'readlink /proc/self/ns/pid').stdout
         self.assertFalse(nothing_left())
         self.assertEqual(ssh('carol', 'readlink /proc/self/ns/pid').stdout, one)
-        time.sleep(1.3)
+        pause(1.3)
         wait_nothing_left()
 
     def test_group_rule_uses_supplementary_groups(self):
@@ -153,16 +152,16 @@ class Interactive(Landing):
         t.type('sleep 0.3; stty size\n')
         t.expect('50 130')
         t.type('sleep 100\n')
-        time.sleep(0.3)
+        pause(0.3)
         t.type('\x03')
         t.type('echo status=$?\n')
         t.expect('status=130')
         t.type('sleep 99\n')
-        time.sleep(0.3)
+        pause(0.3)
         t.type('\x1a')
         t.expect('Stopped')
         t.type('kill -9 %1\n')
-        time.sleep(0.2)
+        pause(0.2)
         t.type('\n')
         t.expect('Killed')
         recorded = self.host_records_logins()
@@ -282,7 +281,7 @@ class Forward(Landing):
 
     def test_stdio_forward(self):
         self.serve_inside(7001)
-        done = ssh('alice', options=['-W', '127.0.0.1:7001'], timeout=20)
+        done = ssh('alice', options=['-W', '127.0.0.1:7001'], timeout=60)
         self.assertEqual(done.stdout.strip(), 'inside')
 
     def test_dynamic(self):
@@ -332,7 +331,7 @@ class Forward(Landing):
         until(lambda: os.path.exists(path), 'the master')
         sessions = [subprocess.Popen(['ssh', '-S', path, TARGET, 'readlink /proc/self/ns/pid; sleep 0.5; exit 3'],
                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) for _ in range(5)]
-        out = {s.communicate(timeout=20)[0] for s in sessions}
+        out = {s.communicate(timeout=60)[0] for s in sessions}
         self.assertEqual(len(out), 1)
         self.assertEqual([s.returncode for s in sessions], [3] * 5)
         self.assertNotEqual(out.pop().strip(), os.readlink('/proc/self/ns/pid'))

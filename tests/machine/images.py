@@ -1,0 +1,72 @@
+"""Three kinds of images: a whole Debian, busybox alone, and none of a program at all."""
+import json
+import os
+
+import host
+from host import PORT, ROOTS, SPEC, SSH_OPTIONS, policy, run, ssh, write
+from machine import SLOW, Case
+
+DEBIAN, EMPTY = f'{ROOTS}/debian', f'{ROOTS}/empty'
+MATCH = '/etc/ssh/sshd_config.d/empty.conf'
+
+
+class Images(Case):
+    def sftp(self, user, script, **kwargs):
+        return run(['sftp', *SSH_OPTIONS, '-P', str(PORT), '-b', '-', f'{user}@127.0.0.1'], input=script, timeout=SLOW, **kwargs)
+
+    def comes_back(self, user, path):
+        """By sftp, there and back; the host has no such file."""
+        write('/root/there', os.urandom(100_000).hex())
+        self.sftp(user, f'put /root/there {path}\nget {path} /root/back\n')
+        run('cmp /root/there /root/back && rm /root/back')
+        self.assertFalse(os.path.exists(path))
+
+    def test_debian(self):
+        """This machine's own packages, under a layer for what is changed."""
+        os.makedirs(DEBIAN)
+        self.addCleanup(os.rmdir, DEBIAN)
+        run(f'mkdir /srv/layer && mount -t tmpfs none /srv/layer && mkdir /srv/layer/upper /srv/layer/work && mount -t overlay -o '
+            f'lowerdir=/,upperdir=/srv/layer/upper,workdir=/srv/layer/work none {DEBIAN} && rm -f {DEBIAN}/root/key*')
+        self.addCleanup(run, f'umount {DEBIAN} && umount /srv/layer && rmdir /srv/layer')
+        write(f'{DEBIAN}/container.json', json.dumps(SPEC))
+        policy(['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{DEBIAN}"; }}'])
+        done = ssh('alice', 'hostname; id -un; . /etc/os-release; echo $ID; bash -c "echo $0"; dpkg-query -f \'${Status}\' -W libpam-nsinit')
+        self.assertEqual(done.stdout.splitlines()[:3], ['inside', 'alice', 'debian'], done.stderr)
+        self.assertIn('install ok installed', done.stdout)
+        self.comes_back('alice', '/home/alice/there')
+        shell = ' '.join(['ssh', *SSH_OPTIONS, '-p', str(PORT)])
+        run(['rsync', '-e', shell, '/root/there', 'alice@127.0.0.1:/tmp/by-rsync'], timeout=SLOW)
+        self.assertTrue(os.path.exists(f'{DEBIAN}/tmp/by-rsync') and not os.path.exists('/tmp/by-rsync'))
+        t = host.Terminal(['ssh', *SSH_OPTIONS, '-p', str(PORT), '-t', 'alice@127.0.0.1', 'bash --norc'])
+        self.addCleanup(t.end)
+        t.expect(r'\$ ', SLOW)
+        t.type('tty; exit 9\n')
+        t.expect('/dev/pts/0', SLOW)
+        self.assertEqual(t.finish(), 9)
+
+    def test_busybox(self):
+        self.assertEqual(ssh('bob', 'hostname; ls -l /bin/sh | grep -o "busybox$"; exit 7').stdout, 'inside\nbusybox\n')
+        self.sftp_of_sshd('bob')
+        self.comes_back('bob', '/tmp/there')
+
+    def test_without_any_program(self):
+        """No shell, no library: sshd's own server enters, and nothing else is to be had."""
+        os.makedirs(f'{EMPTY}/etc')
+        os.makedirs(f'{EMPTY}/upload')
+        os.chmod(f'{EMPTY}/upload', 0o1777)
+        self.addCleanup(run, ['rm', '-rf', '--one-file-system', EMPTY])
+        write(f'{EMPTY}/container.json', json.dumps(dict(SPEC, capabilities={'keep': []}, no_new_privs=True)))
+        policy(['{ user = "root"; stay = "host"; }', f'{{ user = "carol"; rootfs = "{EMPTY}"; home = "none"; }}'])
+        done = ssh('carol', 'hostname')
+        self.assertEqual((done.returncode, done.stdout), (127, ''), done)
+        self.sftp_of_sshd('carol')
+        self.comes_back('carol', '/upload/there')
+        self.assertEqual(self.sftp('carol', 'ls -1 /\n').stdout.split('\n')[1:], ['/container.json', '/etc', '/upload', ''])
+
+    def sftp_of_sshd(self, user):
+        """Debian's sshd_config has the host's sftp-server; this is in the process that has entered."""
+        write(MATCH, f'Match User {user}\n    ForceCommand internal-sftp\n')
+        self.addCleanup(run, 'systemctl reload ssh')
+        self.addCleanup(os.unlink, MATCH)
+        run('systemctl reload ssh')
+        host.until(lambda: 'sftp>' in self.sftp(user, 'pwd\n', check=False).stdout, 'sftp', SLOW)

@@ -1,0 +1,29 @@
+"""The suites of tests/live that say where a login lands, with this machine's kernel, OpenSSH, PAM, cron and su."""
+import subprocess
+import unittest
+
+PATIENCE = 8  # software emulation
+# The throw-away host begins as this one, which has its users by now.
+FRESH = 'for user in alice bob carol; do userdel -r "$user" 2>/dev/null; done; rm -f /root/key*; exec python3 tests/live/run.py "$@"'
+
+
+class Suites(unittest.TestCase):
+    too_long = 1500
+
+    def suite(self, name):
+        done = subprocess.Popen(['tests/host/enter', 'env', f'NSINIT_PATIENCE={PATIENCE}', 'sh', '-c', FRESH, 'sh', name],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(done.kill)
+        print(flush=True)
+        last = ''
+        for line in done.stdout:
+            print('#', line, end='', flush=True)
+            last = line
+        self.assertRegex(last, r'^[1-9]\d* passed, 0 failed, 0 skipped$')
+        self.assertEqual(done.wait(), 0)
+
+    def test_ssh(self):
+        self.suite('test_ssh.')
+
+    def test_services(self):
+        self.suite('test_services.')
