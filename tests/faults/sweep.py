@@ -48,11 +48,11 @@ ERRORS = {
     'fcntl': ['EMFILE', 'EBUSY'], 'dup2': ['EBUSY', 'EMFILE'], 'prlimit64': ['EPERM'], 'sethostname': ['EPERM'],
     'bpf': ['EPERM', 'EINVAL'],
 }
-# They do not come back, or say nothing that could be wrong.
-NO_ERROR = {'exit_group', 'exit', 'rt_sigreturn', 'restart_syscall', 'getpid', 'getppid', 'getuid', 'geteuid', 'getgid',
+# They do not come back, say nothing that could be wrong, or fail for wrong arguments alone.
+NO_ERROR = {'rt_sigprocmask', 'exit_group', 'exit', 'rt_sigreturn', 'restart_syscall', 'getpid', 'getppid', 'getuid', 'geteuid', 'getgid',
             'getegid', 'gettid', 'umask'}
 # The C library, or libconfig in want of memory, ends the process: a refusal too.
-ENDS_OF_ITSELF = {'mmap', 'mprotect', 'brk', 'munmap', 'futex', 'rt_sigprocmask', 'arch_prctl'}
+ENDS_OF_ITSELF = {'mmap', 'mprotect', 'brk', 'munmap', 'futex', 'arch_prctl'}
 # As on a file system that takes no mapping: what is bound of the host is without it, libcore/process/trees.c.
 TAKES_NO_MAPPING = {('mount_setattr', 'EINVAL'), ('mount_setattr', 'EPERM'), ('open_tree', 'EPERM')}
 # As where there is no such path: nothing is hidden there, libcore/act/mount.c. container.json and .nspid are elsewhere with an image.
