@@ -57,9 +57,43 @@ static void take_everybody(struct doctor *d)
 	free(names);
 }
 
+/* Whether a file as subuid(5) gives the user ids; where name services do it, it cannot be told. */
+static bool has_range(const char *path, const struct nsi_user *user)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	cleanup_free char *text = NULL;
+	char number[16];
+	size_t len;
+
+	if (fd < 0 || nsi_read_fd(fd, path, MAX_BYTES, &text, &len, NULL) < 0)
+		return false;
+	snprintf(number, sizeof(number), "%u", user->uid);
+	for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+		const char *name = strsep(&line, ":");
+
+		if (line && (strcmp(name, user->name) == 0 || strcmp(name, number) == 0))
+			return true;
+	}
+	return false;
+}
+
+static void judge_own_containers(struct doctor *d, const struct nsi_user *user)
+{
+	const char *lacks = !has_range("/etc/subuid", user)   ? "/etc/subuid"
+			    : !has_range("/etc/subgid", user) ? "/etc/subgid"
+							      : NULL;
+
+	if (lacks && user->uid != 0)
+		doctor_find(d, DOCTOR_NOTE, "subids-missing", lacks, 0,
+			"usermod --add-subuids and --add-subgids, where they are to have more",
+			"%s has no range: containers that they start themselves, by nsinit exec without "
+			"root, have one id. Those of a login do not need it",
+			user->name);
+}
+
 static void judge_asked(struct doctor *d)
 {
-	struct nsi_user user;
+	struct nsi_user user = {0};
 	struct nsi_error err = {0};
 
 	if (nsi_user_lookup(d->only, &user, &err) < 0)
@@ -67,6 +101,8 @@ static void judge_asked(struct doctor *d)
 	else if (d->policy && d->n_mapped == 0)
 		doctor_find(d, DOCTOR_NOTE, "user-unmapped", d->only, 0, "nsinit explain says why",
 			"the policy does not map the user to a container");
+	if (user.name[0])
+		judge_own_containers(d, &user);
 }
 
 /* ------------------------------------------------------------------ nsinit-shell */

@@ -365,6 +365,18 @@ class Users(Case):
         policy([f'{{ user = "*"; rootfs = "{ROOT}"; }}'])
         self.ill('user-undecided', 'root', message='uid 0')
 
+    def test_ranges_for_containers_of_their_own(self):
+        """As useradd(8) has made them; and a user without, of whom only doctor about this one says it."""
+        self.assertNotIn('subids-missing', self.healthy('alice'))
+        run(['useradd', '-M', '-K', 'SUB_UID_COUNT=0', '-K', 'SUB_GID_COUNT=0', '-s', '/bin/sh', 'without'])
+        self.addCleanup(run, ['userdel', 'without'])
+        self.assertNotIn('without:', open('/etc/subuid').read())
+        self.ill('subids-missing', 'without', severity='note', object='/etc/subuid', message='without has no range')
+        append('/etc/subuid', 'without:7000000:65536\n')
+        self.ill('subids-missing', 'without', severity='note', object='/etc/subgid')
+        append('/etc/subgid', 'without:7000000:65536\n')
+        self.assertNotIn('subids-missing', [f['code'] for f in self.findings('without')])
+
     def test_ids_overlap(self):
         for path in ('/etc/subuid', '/etc/subgid'):
             append(path, 'carol:1879048192:65536\n')
