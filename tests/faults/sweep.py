@@ -55,8 +55,9 @@ NO_ERROR = {'rt_sigprocmask', 'exit_group', 'exit', 'rt_sigreturn', 'restart_sys
 ENDS_OF_ITSELF = {'mmap', 'mprotect', 'brk', 'munmap', 'futex', 'arch_prctl'}
 # As on a file system that takes no mapping: what is bound of the host is without it, libcore/process/trees.c.
 TAKES_NO_MAPPING = {('mount_setattr', 'EINVAL'), ('mount_setattr', 'EPERM'), ('open_tree', 'EPERM')}
-# As where there is no such path: nothing is hidden there, libcore/act/mount.c. container.json and .nspid are elsewhere with an image.
-IS_NOT_THERE = ('openat2', 'ENOENT')
+# As where there is no such path: nothing is hidden there, or bound from there, libcore/act/mount.c. container.json and .nspid are
+# elsewhere with an image.
+IS_NOT_THERE = {('openat2', 'ENOENT'), ('openat', 'ENOENT'), ('newfstatat', 'ENOENT')}
 # Which faults leave something in the process that opened the session: the call was to undo it.
 LEAVES = {'setns': 'another mount namespace', 'wait4': 'a child is left'}
 
@@ -169,7 +170,7 @@ class Sweep:
         else:
             result = 'other'
             same = (call, what) in TAKES_NO_MAPPING and out == re.sub(r'( /mnt/data .*),idmapped', r'\1', self.expected) or \
-                (call, what) == IS_NOT_THERE and self.lacks_a_mount(out, path)
+                (call, what) in IS_NOT_THERE and self.lacks_a_mount(out, path)
             if not (same or (what == 'kill' or crashed or self.scenario.relays) and self.expected.startswith(out)):
                 wrong.append('another login: ' + difference(self.expected, out))
         if os.path.exists(MARK):
@@ -190,7 +191,7 @@ class Sweep:
         """Whether that is all that is other."""
         found, lines = out.splitlines(), self.expected.splitlines()
         missing = [line for line in lines if line not in found]
-        return len(missing) == 1 == len(lines) - len(found) and f'/{name} ro,' in missing[0]
+        return len(missing) == 1 == len(lines) - len(found) and re.search(rf'(/{re.escape(name)} ro| {re.escape(name)} r[ow]),', missing[0])
 
     def afterwards(self):
         wrong = []
