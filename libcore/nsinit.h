@@ -143,6 +143,7 @@ struct nsi_decision {
 	struct nsi_ceilings ceilings;
 	bool clamp;       /* more than that is cut down to it, not refused */
 	bool best_effort; /* a limit that this host cannot keep is left out, not refused */
+	bool machined;    /* systemd-machined is told of the container */
 	enum nsi_userns userns;
 	enum nsi_home home;
 	enum nsi_tty tty;

@@ -20,7 +20,7 @@ static const char *const top_names[] = {
 	"version", "unmapped", "services", "networks", "defaults", "rules", NULL};
 #define OPTION_NAMES                                                                                         \
 	"userns", "lifetime", "idle", "max_age", "max_sessions", "home", "tty", "accounts", "dns", "shell",  \
-		"limits", "session_limits", "resources", "ownership"
+		"limits", "session_limits", "resources", "ownership", "machined"
 static const char *const option_names[] = {OPTION_NAMES, NULL};
 static const char *const rule_names[] = {"user", "group", "stay", "deny", NSI_ROOT_NAMES, OPTION_NAMES, NULL};
 
@@ -119,6 +119,17 @@ static int read_count(struct reader *r, const config_setting_t *group, const cha
 	return 0;
 }
 
+static int read_machined(struct reader *r, const config_setting_t *group, bool *machined)
+{
+	const config_setting_t *s = config_setting_get_member(group, "machined");
+
+	if (s && config_setting_type(s) != CONFIG_TYPE_BOOL)
+		return fault(r, s, NULL, "\"machined\" must be true or false");
+	if (s)
+		*machined = config_setting_get_bool(s);
+	return 0;
+}
+
 static int read_shell(struct reader *r, const config_setting_t *group, struct nsi_decision *options)
 {
 	const config_setting_t *s = config_setting_get_member(group, "shell");
@@ -193,7 +204,8 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 		read_count(r, group, "max_age", 1, &options->max_age) < 0 ||
 		read_count(r, group, "max_sessions", 1, &options->max_sessions) < 0 ||
 		read_shell(r, group, options) < 0 || read_limits(r, group, options) < 0 ||
-		nsi_policy_session_limits(r, group, options) < 0)
+		nsi_policy_session_limits(r, group, options) < 0 ||
+		read_machined(r, group, &options->machined) < 0)
 		return -EINVAL;
 	return read_lifetime(r, group, &options->lifetime);
 }

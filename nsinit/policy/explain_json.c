@@ -69,6 +69,8 @@ static void emit_lifetime(struct emit *out, const struct nsi_decision *d)
 	emit_known_number(out, "max_age", d->max_age);
 	emit_known_number(out, "max_sessions", d->max_sessions);
 	emit_known(out, "shell", d->shell);
+	if (d->machined)
+		emit_bool(out, "machined", true);
 }
 
 static void emit_limits(struct emit *out, const struct nsi_decision *d)

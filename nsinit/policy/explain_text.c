@@ -75,6 +75,8 @@ static void print_lifetime(const struct nsi_decision *d)
 		printf("sessions:  at most %d\n", d->max_sessions);
 	if (d->shell[0])
 		printf("shell:     %s\n", d->shell);
+	if (d->machined)
+		puts("machined:  is told");
 }
 
 static void print_limits(const struct nsi_decision *d)

@@ -5,6 +5,7 @@
 #include "../../libcore/parse/resources.h"
 #include "../../libcore/whole/control.h"
 #include "../commands.h"
+#include "machine.h"
 #include "server.h"
 
 #include <fcntl.h>
@@ -108,8 +109,9 @@ static void log_resources(const struct container *c)
 			nsi_resources_text(&c->plan->session_resources, each, sizeof(each)));
 }
 
-static int serve(struct container *c, const struct nsi_decision *decision)
+static int serve(struct container *c, const struct nsi_login *who)
 {
+	const struct nsi_decision *decision = &who->decision;
 	struct loop *loop = loop_new();
 	struct groups *groups = loop ? groups_new(loop, c, log_limit) : NULL;
 	struct server *server = groups ? server_new(loop, c, decision, groups) : NULL;
@@ -120,7 +122,9 @@ static int serve(struct container *c, const struct nsi_decision *decision)
 		return NSI_EXIT_FAILED;
 	}
 	server_adopt(server, CLIENT);
+	struct machine *machine = machine_tell(loop, c, who);
 	loop_run(loop);
+	machine_free(machine);
 	groups_free(groups);
 	container_end(c);
 	nsi_log("nsinit", LOG_INFO, "container=%s rootfs=%s ended: %s", c->id, decision->rootfs,
@@ -155,7 +159,7 @@ int cmd_supervise(int argc, char **argv)
 		order->who.user.name, order->who.decision.rootfs);
 	log_resources(&c);
 	raise_descriptors();
-	int status = serve(&c, &order->who.decision);
+	int status = serve(&c, &order->who);
 	container_free(&c);
 	return status;
 }

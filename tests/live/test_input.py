@@ -318,6 +318,7 @@ POLICIES = [
     (TOP + 'rules: ( { user = "a"; image = 1; rootfs = "/r"; } );', '"image" must be a path'),
     (TOP + 'rules: ( { user = "a"; image = "i"; rootfs = "/r"; } );', '"image" must be an absolute path'),
     (TOP + 'rules: ( { user = "a"; rootfs = "/r"; ephemeral = true; } );', '"ephemeral" needs an "image"'),
+    (TOP + 'rules: ( { user = "a"; rootfs = "/r"; machined = "yes"; } );', '"machined" must be true or false'),
     (TOP + 'rules: ( { user = "a"; image = "/i"; ephemeral = 1; } );', '"ephemeral" must be true or false'),
     (TOP + 'rules: ( { user = "a"; image = "/i"; ephemeral = true; ephemeral_size = "x"; } );', 'must be a size like'),
     (TOP + 'rules: ( { user = "a"; image = "/i"; rootfs = "/r"; ephemeral_size = "1m"; } );', 'needs "ephemeral = true"'),

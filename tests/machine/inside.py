@@ -14,6 +14,7 @@ from host import ROOTS, SPEC, container, nsinit, policy, run, ssh, write
 from images import Images
 from limits import Limits
 from logind import Logind
+from machined import Machined
 from session_limits import OutOfMemory, SessionLimits
 from suites import Suites
 
@@ -355,7 +356,7 @@ class Result(unittest.TextTestResult):
 def main():
     set_up()
     suite = unittest.TestSuite()
-    for case in (Host, Images, Logind, Limits, SessionLimits, OutOfMemory, Units, Rootless, Size, Suites, Clock):
+    for case in (Host, Images, Logind, Machined, Limits, SessionLimits, OutOfMemory, Units, Rootless, Size, Suites, Clock):
         suite.addTests(t for t in unittest.defaultTestLoader.loadTestsFromTestCase(case)
                        if not sys.argv[1:] or any(name in t.id() for name in sys.argv[1:]))
     result = unittest.TextTestRunner(resultclass=Result, verbosity=2, stream=sys.stdout).run(suite)
