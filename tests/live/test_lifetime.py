@@ -202,3 +202,16 @@ class Lifetime(unittest.TestCase):
         shown = nsinit('explain', 'alice').stdout
         self.assertNotIn('max age', shown)
         self.assertNotIn('sessions:', shown)
+
+    # ---------------------------------------------------------------- machined
+
+    def test_without_systemd_machined_nothing_else_changes(self):
+        """tests/machine has it."""
+        self.rule('machined = true;')
+        self.assertIn('machined:  is told\n', nsinit('explain', 'alice').stdout)
+        session = self.session()
+        self.logged('reason=machined registering at org.freedesktop.machine1: ')
+        supervisor = run('ps -o ppid= -C nsinit-init').stdout.strip()
+        self.assertNotIn('busctl', run(f'ps -o args= --ppid {supervisor}').stdout)  # it is reaped
+        session.kill()
+        until(nothing_left, 'the end of the container')
