@@ -49,6 +49,7 @@ static int watch_signals(struct loop *loop, struct server *server)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGRTMIN + 4); /* machinectl poweroff */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return fd >= 0 && loop_watch(loop, fd, POLLIN, on_signal, server) ? fd : -1;

@@ -35,11 +35,13 @@ class Machined(Case):
 
     def test_machinectl_ends_it(self):
         self.rules('machined = true;')
-        client = self.session('alice', 'echo in; sleep 1000')
-        until(lambda: self.name in self.listed(), 'the machine')
-        run(['machinectl', 'terminate', self.name])
-        client.communicate(timeout=SLOW)
-        until(host.nothing_left, 'the end of the container')
+        for how in ('terminate', 'poweroff'):
+            client = self.session('alice', 'echo in; sleep 1000')
+            until(lambda: self.name in self.listed(), 'the machine')
+            run(['machinectl', how, self.name])
+            client.communicate(timeout=SLOW)
+            until(host.nothing_left, 'the end of the container')
+            self.logged('ended: a signal has come')
         self.assertEqual(ssh('alice', 'hostname').stdout, 'inside\n')
 
     def test_not_by_default(self):
