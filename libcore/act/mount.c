@@ -55,7 +55,10 @@ static int do_sysfs(struct ground *g, const struct nsi_op *op)
 
 	if (r < 0)
 		return r;
-	if (new_filesystem("sysfs", NULL, op->attributes, &made) < 0) {
+	r = new_filesystem("sysfs", NULL, op->attributes, &made);
+	if (r < 0 && r != -EPERM)
+		return nsi_fail(g->err, -r, "mounting", op->target, NULL);
+	if (r < 0) {
 		made = nsi_open_tree(AT_FDCWD, "/sys", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 		if (made < 0 || nsi_mount_setattr(made, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr) < 0)
 			return nsi_fail(g->err, errno, "binding", "/sys", NULL);

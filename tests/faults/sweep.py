@@ -4,6 +4,7 @@
 
 Writes one line of JSON for each fault: where, what came of it, and what is wrong with that.
 """
+import collections
 import errno
 import json
 import os
@@ -58,6 +59,8 @@ TAKES_NO_MAPPING = {('mount_setattr', 'EINVAL'), ('mount_setattr', 'EPERM'), ('o
 # As where there is no such path: nothing is hidden there, or bound from there, libcore/act/mount.c. container.json and .nspid are
 # elsewhere with an image.
 IS_NOT_THERE = {('openat2', 'ENOENT'), ('openat', 'ENOENT'), ('newfstatat', 'ENOENT')}
+# As where the kernel refuses a sysfs: the host's is shown, and what is mounted below it.
+HOST_SYSFS = {('fsopen', 'EPERM'), ('fsmount', 'EPERM')}
 # Which faults leave something in the process that opened the session: the call was to undo it.
 LEAVES = {'setns': 'another mount namespace', 'wait4': 'a child is left'}
 
@@ -169,8 +172,7 @@ class Sweep:
             result = 'refused'  # there may be a message
         else:
             result = 'other'
-            same = (call, what) in TAKES_NO_MAPPING and out == re.sub(r'( /mnt/data .*),idmapped', r'\1', self.expected) or \
-                (call, what) in IS_NOT_THERE and self.lacks_a_mount(out, path)
+            same = self.is_known(call, what, path, out)
             if not (same or (what == 'kill' or crashed or self.scenario.relays) and self.expected.startswith(out)):
                 wrong.append('another login: ' + difference(self.expected, out))
         if os.path.exists(MARK):
@@ -187,11 +189,20 @@ class Sweep:
         return {'at': ' '.join(point), 'what': what, 'result': result, 'seconds': round(seconds, 2), 'wrong': wrong,
                 'status': done.returncode, 'stderr': done.stderr}
 
-    def lacks_a_mount(self, out, name):
-        """Whether that is all that is other."""
-        found, lines = out.splitlines(), self.expected.splitlines()
-        missing = [line for line in lines if line not in found]
-        return len(missing) == 1 == len(lines) - len(found) and re.search(rf'(/{re.escape(name)} ro| {re.escape(name)} r[ow]),', missing[0])
+    def is_known(self, call, what, name, out):
+        """Whether the mounts, and nothing else, are what such a host would have."""
+        if (call, what) in TAKES_NO_MAPPING:
+            return out == re.sub(r'( /mnt/data .*),idmapped', r'\1', self.expected)
+        found = collections.Counter(out.splitlines())
+        found.subtract(self.expected.splitlines())
+        others = [(line, n) for line, n in found.items() if n]
+        if (call, what) in HOST_SYSFS:
+            return len(others) == 1 and ' /sys/fs/cgroup ro,' in others[0][0]
+        if (call, what) not in IS_NOT_THERE or len(others) != 1 or others[0][1] != -1:
+            return False
+        # Where a second layer is over the same path, the line is there still.
+        line = others[0][0]
+        return line in out.splitlines() or bool(re.search(rf'(/{re.escape(name)} ro| {re.escape(name)} r[ow]),', line))
 
     def afterwards(self):
         wrong = []
