@@ -16,7 +16,7 @@ from limits import Limits
 from logind import Logind
 from machined import Machined
 from session_limits import OutOfMemory, SessionLimits
-from suites import Suites
+from suites import Bare, Suites
 
 
 TOO_LONG = 400  # seconds that no test takes: one that waits for what never comes must not take the others with it
@@ -167,6 +167,7 @@ class Size(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
+        set_up()
         run(f'truncate -s 200M {cls.LOOP} && {cls.make_file_system()} && mkdir -p {cls.PLACE} && '
             f'mount -o loop,prjquota {cls.LOOP} {cls.PLACE}', timeout=SLOW)
         cls.image = container('image')
@@ -354,9 +355,8 @@ class Result(unittest.TextTestResult):
 
 
 def main():
-    set_up()
     suite = unittest.TestSuite()
-    for case in (Host, Images, Logind, Machined, Limits, SessionLimits, OutOfMemory, Units, Rootless, Size, Suites, Clock):
+    for case in (Bare, Host, Images, Logind, Machined, Limits, SessionLimits, OutOfMemory, Units, Rootless, Size, Suites, Clock):
         suite.addTests(t for t in unittest.defaultTestLoader.loadTestsFromTestCase(case)
                        if not sys.argv[1:] or any(name in t.id() for name in sys.argv[1:]))
     result = unittest.TextTestRunner(resultclass=Result, verbosity=2, stream=sys.stdout).run(suite)

@@ -7,6 +7,17 @@ PATIENCE = 8  # software emulation
 FRESH = 'for user in alice bob carol; do userdel -r "$user" 2>/dev/null; done; rm -f /root/key*; exec python3 tests/live/run.py "$@"'
 
 
+class Bare(unittest.TestCase):
+    """Before anything is installed."""
+
+    def test_the_demo_of_the_readme(self):
+        done = subprocess.run(['tests/demo'], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done)
+        for shown in ('alices-container\nuid=', 'sent by sftp\n', 'hello from inside\n', '# it works'):
+            self.assertIn(shown, done.stdout)
+        self.assertNotEqual(subprocess.run(['id', 'alice'], capture_output=True).returncode, 0)  # it has vanished
+
+
 class Suites(unittest.TestCase):
     too_long = 1500
 
