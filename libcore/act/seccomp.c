@@ -48,8 +48,18 @@ int deny_terminal_input(scmp_filter_ctx filter)
 	return r;
 }
 
+/*
+ * libseccomp has rules go missing for want of memory, and says that all is well; only malloc(3) has left its
+ * mark. errno is 0 from a filter's beginning, then.
+ */
+static int without_loss(int r)
+{
+	return r == 0 && errno == ENOMEM ? -ENOMEM : r;
+}
+
 int nsi_deny_terminal_input(struct nsi_error *err)
 {
+	errno = 0;
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 	int r = filter ? 0 : -ENOMEM;
 
@@ -60,7 +70,9 @@ int nsi_deny_terminal_input(struct nsi_error *err)
 	if (r == 0)
 		r = deny_terminal_input(filter);
 	if (r == 0)
-		r = seccomp_load(filter);
+		r = without_loss(0);
+	if (r == 0)
+		r = without_loss(seccomp_load(filter));
 	seccomp_release(filter);
 	return r < 0 ? nsi_fail(err, -r, "loading", "the filter for terminal input", NULL) : 0;
 }
@@ -138,6 +150,7 @@ static bool is_allowed(const char *call, uint64_t capabilities)
 /* For programs of the machine's word size; what is of another kind does not exist. */
 int new_filter(uint32_t otherwise, scmp_filter_ctx *ret)
 {
+	errno = 0;
 	scmp_filter_ctx filter = seccomp_init(otherwise);
 	int r = filter ? 0 : -ENOMEM;
 
@@ -240,14 +253,18 @@ static int arguments_filter(uint64_t capabilities, scmp_filter_ctx *ret)
 
 int export_filter(scmp_filter_ctx filter, struct nsi_filter *to, int which)
 {
-	cleanup_fd int fd = memfd_create("filter", MFD_CLOEXEC);
 	size_t used = 0;
+	int r = without_loss(0);
+
+	if (r < 0)
+		return r;
+	cleanup_fd int fd = memfd_create("filter", MFD_CLOEXEC);
 
 	for (int i = 0; i < which; i++)
 		used += to->n[i];
 	if (fd < 0)
 		return -errno;
-	int r = seccomp_export_bpf(filter, fd);
+	r = without_loss(seccomp_export_bpf(filter, fd));
 	if (r < 0)
 		return r;
 	size_t room = sizeof(to->code) - used * sizeof(to->code[0]);

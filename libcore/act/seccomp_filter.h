@@ -14,7 +14,10 @@ int add_word_size(scmp_filter_ctx filter);
 
 int deny_terminal_input(scmp_filter_ctx filter);
 
-/* As filter number `which`, behind those before it. */
+/*
+ * As filter number `which`, behind those before it. -ENOMEM also where libseccomp has left out rules of this
+ * filter, which it does without a word.
+ */
 int export_filter(scmp_filter_ctx filter, struct nsi_filter *to, int which);
 
 #endif
