@@ -130,6 +130,15 @@ struct nsi_ceilings {
 	char devices[512];     /* the same of paths; without any, none */
 };
 
+/* What is recorded of sessions. A plain value; all zero: nothing. */
+struct nsi_recording {
+	bool tty;      /* what their terminals show; of sessions without one that they were, and when */
+	bool input;    /* what is typed, too */
+	bool required; /* no terminal without a recording of all of it */
+	uint64_t size; /* bytes of one recording; 0: any number */
+	char dir[256]; /* where, absolute */
+};
+
 /* What the policy says of a user. A plain value: it also travels to the supervisor as it is. */
 struct nsi_decision {
 	enum nsi_verdict verdict;
@@ -160,6 +169,7 @@ struct nsi_decision {
 	char shell[256];         /* that nsinit-shell runs inside; "": the container's passwd decides */
 	char text[256];          /* why, in a sentence */
 	struct nsi_network_policy network;
+	struct nsi_recording recording;
 };
 
 int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
@@ -196,8 +206,9 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 /*
  * Unless the policy says tty = "relay", move this process to a mount namespace of its own, a slave of the
  * present one, in which the container's devpts covers /dev/pts: terminals allocated from now on are the
- * container's. Undone by nsi_session_close(). -EINVAL in a process that has threads. Sessions of which
- * several are open in one process must be closed in reverse order.
+ * container's; and where the policy says so recorded, by a process that is started now. Undone by
+ * nsi_session_close(). -EINVAL in a process that has threads. Sessions of which several are open in one
+ * process must be closed in reverse order.
  */
 int nsi_session_terminal(struct nsi_session *session, struct nsi_error *err);
 
@@ -223,7 +234,8 @@ int nsi_setuid_resume(struct nsi_error *err);
  * and all its children are inside from now on, and it stays root of the user namespace. Looks names up in
  * plain files from then on, and cannot put input into terminals; keeps its working directory where there is
  * one of that name, and passes no descriptor but 0, 1 and 2 on to what it executes. Refused (-EPERM) without
- * a user namespace. On failure the process must end. Single-threaded only.
+ * a user namespace, and (-ENOTSUP) with a terminal where sessions are recorded. On failure the process must
+ * end. Single-threaded only.
  */
 int nsi_session_enter(struct nsi_session *session, struct nsi_error *err);
 

@@ -17,10 +17,10 @@ static int fault(struct reader *r, const config_setting_t *at, const char *hint,
 }
 
 static const char *const top_names[] = {
-	"version", "unmapped", "services", "networks", "defaults", "rules", NULL};
+	"version", "unmapped", "services", "networks", NSI_STORE_NAMES, "defaults", "rules", NULL};
 #define OPTION_NAMES                                                                                         \
 	"userns", "lifetime", "idle", "max_age", "max_sessions", "home", "tty", "accounts", "dns", "shell",  \
-		"limits", "session_limits", "resources", "ownership", "machined"
+		"limits", "session_limits", "resources", "ownership", "machined", NSI_RECORD_NAMES
 static const char *const option_names[] = {OPTION_NAMES, NULL};
 static const char *const rule_names[] = {"user", "group", "stay", "deny", NSI_ROOT_NAMES, OPTION_NAMES, NULL};
 
@@ -205,7 +205,8 @@ static int read_options(struct reader *r, const config_setting_t *group, struct 
 		read_count(r, group, "max_sessions", 1, &options->max_sessions) < 0 ||
 		read_shell(r, group, options) < 0 || read_limits(r, group, options) < 0 ||
 		nsi_policy_session_limits(r, group, options) < 0 ||
-		read_machined(r, group, &options->machined) < 0)
+		read_machined(r, group, &options->machined) < 0 ||
+		nsi_policy_record(r, group, &options->recording) < 0)
 		return -EINVAL;
 	return read_lifetime(r, group, &options->lifetime);
 }
@@ -256,6 +257,8 @@ static int read_rule(struct reader *r, const config_setting_t *s, const struct n
 	rule->stay = stay != NULL;
 	if (deny && !(rule->deny = config_setting_get_string(deny)))
 		return fault(r, deny, NULL, "\"deny\" must be a sentence");
+	if (rooted && rule->options.recording.tty && rule->options.tty == NSI_TTY_RELAY)
+		return fault(r, s, "leave \"tty\" out", "\"record\" and tty = \"relay\" exclude each other");
 	return nsi_policy_root(r, s, rule);
 }
 
@@ -350,6 +353,9 @@ static int read_top(struct reader *r)
 	if (networks && nsi_policy_networks(r, networks, &options.network) < 0)
 		return -EINVAL;
 	r->policy->network = options.network;
+	if (nsi_policy_store(r, root, &r->policy->records) < 0)
+		return -EINVAL;
+	nsi_copy_array(options.recording.dir, r->policy->records.dir);
 	if (defaults) {
 		if (!config_setting_is_group(defaults))
 			return fault(r, defaults, NULL, "\"defaults\" must be a group: { ... }");

@@ -10,6 +10,15 @@
 
 enum { NSI_POLICY_MAX_BYTES = 256 * 1024 };
 
+#define NSI_RECORD_DIR "/var/log/nsinit/records"
+
+/* What is kept of recordings, by "nsinit records prune". */
+struct nsi_record_store {
+	char dir[256];  /* absolute */
+	int days;       /* the age at which one is removed; 0: none is for its age */
+	uint64_t total; /* bytes of all; 0: any number */
+};
+
 struct nsi_rule {
 	int line;
 	const char **users, **groups; /* NULL-terminated; NULL: not asked for */
@@ -33,6 +42,7 @@ struct nsi_policy {
 	struct nsi_service *services;
 	int n_services;
 	struct nsi_network_policy network; /* without any rule's limits */
+	struct nsi_record_store records;
 };
 
 /* Parse a text of `len` bytes, whoever wrote it; `path` is for messages. */

@@ -45,4 +45,10 @@ int nsi_policy_session_limits(struct reader *r, const config_setting_t *group, s
 #define NSI_CEILING_LIMITS "capabilities", "host_namespaces", "sysctl", "devices"
 int nsi_policy_ceilings(struct reader *r, const config_setting_t *limits, struct nsi_ceilings *ceilings);
 
+/* What is recorded of sessions; and, at the top level, where that is kept, and for how long. */
+#define NSI_RECORD_NAMES "record", "record_input", "record_required", "record_size"
+#define NSI_STORE_NAMES "record_dir", "record_age", "record_total"
+int nsi_policy_record(struct reader *r, const config_setting_t *group, struct nsi_recording *recording);
+int nsi_policy_store(struct reader *r, const config_setting_t *root, struct nsi_record_store *store);
+
 #endif

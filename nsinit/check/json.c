@@ -82,6 +82,7 @@ static json_object *rule(const struct check_rule *r)
 	json_put(object, "size", number((int64_t)said->options.size));
 	json_put(object, "userns", json_text(said->options.userns == NSI_USERNS_OFF ? "off" : "auto"));
 	json_put(object, "home", json_text(said->options.home == NSI_HOME_NONE ? "none" : "bind"));
+	json_put(object, "record", json_text(said->options.recording.tty ? "tty" : "none"));
 	json_put(object, "hidden_by", number(r->hidden_by));
 	json_put(object, "container", r->loaded ? check_json_container(&r->container) : NULL);
 	return object;

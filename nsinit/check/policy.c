@@ -131,6 +131,27 @@ static void judge_groups(const struct nsi_rule *rule, struct check_warnings *w)
 				err.cause);
 }
 
+/* What a recorded user meets, and what becomes of the recordings. */
+static void judge_recording(
+	const struct nsi_policy *policy, const struct nsi_rule *rule, struct check_warnings *w)
+{
+	struct nsi_error err = {0};
+	cleanup_fd int fd = -1;
+
+	if (!directory(rule) || !rule->options.recording.tty)
+		return;
+	check_warn(w, "record-refuses", "none, if that is meant",
+		"record = \"tty\": su, sudo and the like are refused at a terminal, which nobody could "
+		"record");
+	if (!policy->records.days && !policy->records.total)
+		check_warn(w, "records-kept",
+			"say record_age or record_total, and have \"nsinit records prune\" run daily",
+			"recordings are kept without end");
+	if (geteuid() == 0 &&
+		nsi_open_trusted(policy->records.dir, O_PATH | O_DIRECTORY, &fd, NULL, &err) == -EPERM)
+		check_warn_error(w, "record-dir", "its users would be refused", &err);
+}
+
 static void judge_top(const struct nsi_policy *policy, struct check_warnings *w)
 {
 	if (!policy->unmapped_denied)
@@ -253,6 +274,7 @@ int check_load_policy(
 		w->line = rule->rule->line;
 		judge_options(rule->rule, w);
 		judge_groups(rule->rule, w);
+		judge_recording(rules->policy, rule->rule, w);
 		check_judge_overlaps(rules, i, w);
 		if (dir && !strchr(dir, '%') && !(rule->rule->config && strchr(rule->rule->config, '%')))
 			load(rules, rule, w);

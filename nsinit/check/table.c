@@ -225,14 +225,15 @@ static void print_rule(const struct nsi_rule *rule)
 	else if (rule->deny)
 		printf(": refused, \"%s\"\n", rule->deny);
 	else
-		printf(": %s%s%s%s%s%s%s%s, userns %s, home %s\n", rule->rootfs ? "rootfs " : "",
+		printf(": %s%s%s%s%s%s%s%s, userns %s, home %s%s\n", rule->rootfs ? "rootfs " : "",
 			rule->rootfs ? rule->rootfs : "", rule->rootfs && rule->image ? ", " : "",
 			rule->image ? "image " : "", rule->image ? rule->image : "",
 			rule->options.ephemeral ? ", changes in memory" : "",
 			rule->options.size ? ", changes of at most " : "",
 			rule->options.size ? nsi_size_text(rule->options.size, size, sizeof(size)) : "",
 			rule->options.userns == NSI_USERNS_OFF ? "off" : "auto",
-			rule->options.home == NSI_HOME_NONE ? "none" : "bind");
+			rule->options.home == NSI_HOME_NONE ? "none" : "bind",
+			rule->options.recording.tty ? ", record tty" : "");
 }
 
 static void print_rules(const struct check_rules *rules)

@@ -52,6 +52,7 @@ static int explain(struct explanation *e, const char *name, bool json, struct ns
 		return r;
 	e->mode = nsi_policy_service(e->policy, e->service);
 	e->obstacle = obstacle(e);
+	e->no_terminal = !e->obstacle && e->mode == NSI_SERVICE_JOIN && e->decision.recording.tty;
 	if (json)
 		explain_in_json(e);
 	else

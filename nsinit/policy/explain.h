@@ -16,6 +16,7 @@ struct explanation {
 	const char *service;
 	enum nsi_service_mode mode;
 	const char *obstacle; /* why it would be refused all the same; NULL: it would not */
+	bool no_terminal;     /* with a terminal it would: nobody could record it */
 };
 
 void explain_in_text(const struct explanation *e);

@@ -99,6 +99,15 @@ static void emit_network(struct emit *out, const struct nsi_network_policy *netw
 	emit_close(out, ']');
 }
 
+static void emit_recording(struct emit *out, const struct nsi_recording *r)
+{
+	emit_text(out, "record", r->tty ? "tty" : "none");
+	emit_known(out, "record_dir", r->tty ? r->dir : NULL);
+	emit_bool(out, "record_input", r->input);
+	emit_bool(out, "record_required", r->required);
+	emit_known_number(out, "record_size", (long long)r->size);
+}
+
 static void emit_service(struct emit *out, const struct explanation *e)
 {
 	static const char *const modes[] = {[NSI_SERVICE_SPLIT] = "split",
@@ -110,6 +119,7 @@ static void emit_service(struct emit *out, const struct explanation *e)
 	emit_text(out, "name", e->service);
 	emit_text(out, "mode", modes[e->mode]);
 	emit_text(out, "refused", e->obstacle);
+	emit_bool(out, "refused_at_terminal", e->obstacle || e->no_terminal);
 	emit_close(out, '}');
 }
 
@@ -127,6 +137,7 @@ static void emit_container(struct emit *out, const struct explanation *e)
 	emit_lifetime(out, d);
 	emit_limits(out, d);
 	emit_network(out, &d->network);
+	emit_recording(out, &d->recording);
 	emit_service(out, e);
 	emit_close(out, '}');
 }

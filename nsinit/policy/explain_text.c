@@ -92,6 +92,18 @@ static void print_limits(const struct nsi_decision *d)
 		puts("resources: best-effort");
 }
 
+static void print_recording(const char *user, const struct nsi_recording *r)
+{
+	char size[24];
+
+	if (!r->tty)
+		return;
+	printf("record:    tty%s, in %s/%s", r->input ? " with what is typed" : "", r->dir, user);
+	if (r->size)
+		printf(", at most %s each", nsi_size_text(r->size, size, sizeof(size)));
+	puts(r->required ? ", required" : "");
+}
+
 static void print_network(const struct nsi_network_policy *network)
 {
 	if (network->host)
@@ -136,7 +148,8 @@ static void print_service(const struct explanation *e)
 	else if (e->obstacle)
 		printf("%s; refused: %s\n", ways[e->mode], e->obstacle);
 	else
-		puts(ways[e->mode]);
+		printf("%s%s\n", ways[e->mode],
+			e->no_terminal ? "; refused at a terminal, which could not be recorded" : "");
 }
 
 void explain_in_text(const struct explanation *e)
@@ -157,5 +170,6 @@ void explain_in_text(const struct explanation *e)
 	if (d->verdict != NSI_CONTAINER)
 		return;
 	print_container(d);
+	print_recording(e->user.name, &d->recording);
 	print_service(e);
 }

@@ -76,7 +76,8 @@ class Policy(Case):
         found = json.loads(nsinit('explain', '--json', '--service', 'su', 'alice').stdout)
         self.assertEqual([(t['matches'], t['other']) for t in found['tried']], [(False, 'user'), (False, 'group'), (True, None)])
         self.assertEqual((found['result'], found['line'], found['container']['rootfs']), ('container', lines[2], f'{ROOTS}/alice'))
-        self.assertEqual(found['container']['service'], {'name': 'su', 'mode': 'join', 'refused': 'that needs a user namespace'})
+        self.assertEqual(found['container']['service'], {'name': 'su', 'mode': 'join', 'refused': 'that needs a user namespace',
+                                                         'refused_at_terminal': True})
         self.assertEqual(json.loads(nsinit('explain', '--json', 'root').stdout)['container'], None)
         with open('man/nsinit.1') as f:
             page = f.read().split('.Ss nsinit explain')[1].split('.Ss nsinit doctor')[0]
