@@ -1,4 +1,5 @@
 /* From the host into the container, by the right of the user namespace's owner, user_namespaces(7). */
+#include "../libcore/act/tty.h"
 #include "../libcore/base/cleanup.h"
 #include "../libcore/base/io.h"
 #include "../libcore/process/join.h"
@@ -53,8 +54,26 @@ static int ask_for_container(struct entry *e, struct nsi_error *err)
 static int start(void *data, const struct nsi_exec *exec, struct nsi_process *ret, struct nsi_error *err)
 {
 	struct entry *e = data;
+	const int *recorded = e->reply.terminal ? e->fds + e->reply.terminal : NULL;
+	struct nsi_exec with = *exec;
 
-	return nsi_join(&e->reply.confine, e->fds[NSI_FD_PID1], e->fds[NSI_FD_DEVPTS], exec, ret, err);
+	if (recorded && exec->tty) {
+		with.terminal = recorded[1];
+		/* Before the shell looks; later ones come by way of the recorder. */
+		nsi_tty_size_of_ours(recorded[0]);
+		nsi_tty_size_of_ours(recorded[1]);
+	}
+	int r = nsi_join(&e->reply.confine, e->fds[NSI_FD_PID1], e->fds[NSI_FD_DEVPTS], &with, ret, err);
+	if (!recorded)
+		return r;
+	if (r == 0 && exec->tty) {
+		ret->pty = recorded[0];
+		ret->recorded = true;
+	} else {
+		close(recorded[0]);
+	}
+	close(recorded[1]); /* its end is then seen by the recorder */
+	return r;
 }
 
 /* sshd runs a forced command through `sh -c`: where the client asked for none, it wants its login shell. */

@@ -19,6 +19,8 @@ static int follow(struct loop *loop, struct relay *relay, struct nsi_process *p,
 	int status = 0;
 
 	relay_started(relay);
+	if (p->recorded)
+		relay_recorded(relay);
 	if (tty)
 		relay_terminal(relay, nsi_take_fd(&p->pty));
 	if (!nsi_forward_signals(loop, signals, &forward) || !loop_watch(loop, p->pidfd, POLLIN, ended, NULL))

@@ -24,6 +24,7 @@ int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 /* Not for people: what the library starts. */
 int cmd_supervise(int argc, char **argv);
+int cmd_record(int argc, char **argv);
 
 /* Unless it is that already, go on as a copy of this program that nobody can write to. Returns in the copy.
  */

@@ -42,6 +42,7 @@ static const struct command {
 	{"version", "", "print the version", cmd_version, false},
 	{"help", "", "print this", cmd_help, false},
 	{"supervise", NULL, NULL, cmd_supervise, false},
+	{"record", NULL, NULL, cmd_record, false},
 };
 
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]), WIDTH = 40 };

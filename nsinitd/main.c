@@ -14,6 +14,7 @@
 #include "../libcore/base/log.h"
 #include "../libcore/base/str.h"
 #include "../libcore/whole/ensure.h"
+#include "../libcore/whole/record.h"
 #include "../libcore/whole/state.h"
 
 #include <poll.h>
@@ -68,6 +69,28 @@ static int decide(const char *path, uid_t uid, struct nsi_login *who, struct nsi
 	return nsi_error_reason(err, "policy");
 }
 
+/* Adds the terminal to the answer: its master, and next to it the other end. */
+static int record(
+	const struct nsi_login *who, int leader, struct nsi_reply *reply, int fds[], struct nsi_error *err)
+{
+	static const struct nsi_origin origin = {.service = "nsinit-shell"};
+	cleanup_free struct nsi_record_order *order = malloc(sizeof(*order));
+	cleanup_fd int sock = -1;
+	int pair[NSI_MAX_FDS];
+
+	if (!order)
+		return nsi_fail(err, ENOMEM, "recording", "the session", NULL);
+	nsi_record_order(order, &who->user, &who->decision, &origin, reply);
+	order->way = NSI_RECORD_PAIR;
+	int r = nsi_record_start(order, leader, fds[NSI_FD_DEVPTS], &sock, pair, err);
+	if (r < 0)
+		return r;
+	reply->terminal = NSI_FD_DEVPTS + 1;
+	fds[NSI_FD_DEVPTS + 1] = pair[0];
+	fds[NSI_FD_DEVPTS + 2] = pair[1];
+	return 0;
+}
+
 static int open_session(const char *policy, int client, struct nsi_reply *reply, struct nsi_error *err)
 {
 	struct nsi_question q = {.ask = NSI_ASK_SHELL, .leader = -1};
@@ -83,10 +106,12 @@ static int open_session(const char *policy, int client, struct nsi_reply *reply,
 	q.leader = leader;
 	if (r == 0)
 		r = nsi_ensure(who, &q, &sock, reply, fds, err);
+	if (r == 0 && who->decision.recording.tty)
+		r = record(who, leader, reply, fds, err);
 	if (r < 0)
 		return r;
 	/* The session stays with the peer, whose pidfd the supervisor has; our connection ends here. */
-	r = nsi_send(client, reply, NSI_REPLY_HEAD + reply->env_len, fds, 2);
+	r = nsi_send(client, reply, NSI_REPLY_HEAD + reply->env_len, fds, reply->terminal ? 4 : 2);
 	nsi_log("nsinitd", LOG_INFO, "user=%s rule=%d rootfs=%s session opened", who->user.name,
 		who->decision.line, who->decision.rootfs);
 	return r < 0 ? nsi_fail(err, -r, "answering", who->user.name, NULL) : 0;

@@ -20,6 +20,10 @@ enum { INPUT, OUTPUT, ERROR, CHANNELS, CHUNK = 4096 };
 /* At the end: how long our output may take nothing, and the most that a pipe can hold, pipe(7). */
 enum { DRAIN_MS = 5000, DRAIN_BYTES = 1024 * 1024 };
 
+/* How long a recorder's silence is taken for its end, where a process that was left behind keeps the terminal
+ * open. */
+enum { SILENCE_MS = 300 };
+
 struct channel {
 	struct relay *relay;
 	int from, to; /* -1: closed */
@@ -29,7 +33,7 @@ struct channel {
 
 struct relay {
 	struct loop *loop;
-	bool raw;
+	bool raw, recorded;
 	int in, out; /* our side of the command's terminal; in may be -1 */
 	struct termios saved;
 	int stdio[3]; /* for the command */
@@ -216,6 +220,11 @@ void relay_resize(struct relay *relay)
 		ioctl(relay->master, TIOCSWINSZ, &size);
 }
 
+void relay_recorded(struct relay *relay)
+{
+	relay->recorded = true;
+}
+
 void relay_hangup(struct relay *relay)
 {
 	if (relay->master < 0)
@@ -295,9 +304,14 @@ static bool flush_all(struct channel *c)
  */
 static void drain(struct channel *c)
 {
-	for (size_t n = 0; c->to >= 0 && flush_all(c) && n < DRAIN_BYTES; n += c->len)
+	for (size_t n = 0; c->to >= 0 && flush_all(c) && n < DRAIN_BYTES; n += c->len) {
+		struct pollfd more = {.fd = c->from, .events = POLLIN};
+
+		if (c->from >= 0 && c->from == c->relay->master && c->relay->recorded)
+			poll(&more, 1, SILENCE_MS);
 		if (c->from < 0 || !fill(c) || c->len == 0)
 			return;
+	}
 }
 
 void relay_finish(struct relay *relay)

@@ -35,6 +35,9 @@ void relay_terminal(struct relay *relay, int master);
 void relay_resize(struct relay *relay);
 /* We may have been brought to the foreground, where the modes are ours to set. */
 void relay_continued(struct relay *relay);
+/* The master that it will be is not the command's own: what comes of it may take a moment longer than the
+ * command. */
+void relay_recorded(struct relay *relay);
 /* The terminal outside is gone: so is the one inside. */
 void relay_hangup(struct relay *relay);
 

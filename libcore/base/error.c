@@ -139,5 +139,7 @@ const char *nsi_error_sentence(const struct nsi_error *err)
 		return "You have too many sessions open: end one first.";
 	if (strcmp(err->reason, "paused") == 0)
 		return "Your container is paused by the administrator.";
+	if (strcmp(err->reason, "record") == 0)
+		return "Your session would have to be recorded, which is not possible here.";
 	return "Your container could not be opened; the administrator finds the reason in the log.";
 }

@@ -9,6 +9,7 @@ struct nsi_exec {
 	char *const *env;  /* NULL-terminated; all of it */
 	int stdio[3];      /* become 0, 1 and 2; -1: the new terminal */
 	bool tty;          /* make a new terminal of the container, its controlling terminal */
+	int terminal;      /* > 0, with `tty`: it is made already, and its master is somebody else's */
 	mode_t umask;
 	const char *cwd; /* change there if that is possible; NULL: stay in the working directory */
 	int image;       /* >= 0: run this (sealed) file instead of looking argv[0] up */
@@ -27,6 +28,7 @@ struct nsi_process {
 	int pidfd;
 	int sync;               /* to the process, until it has executed */
 	int pty;                /* master of its terminal */
+	bool recorded;          /* or of one that a recorder passes on to it */
 	int devpts;             /* pid 1 only: the container's devpts */
 	struct nsi_pasta pasta; /* pid 1 only: that its network hangs on */
 };

@@ -35,8 +35,12 @@ _Noreturn static void middle(
 	if (r == 0)
 		r = nsi_enter(pidfd, confine->namespaces, &err);
 	umask(exec->umask);
-	if (r == 0 && exec->tty)
+	if (r == 0 && exec->tty && exec->terminal > 0) {
+		slave = exec->terminal;
+		r = nsi_tty_give(slave, confine->uid, &err);
+	} else if (r == 0 && exec->tty) {
 		r = nsi_tty_open(devpts, confine->uid, &out[1], &slave, &err);
+	}
 	if (r == 0)
 		r = nsi_confine(confine, &err);
 	if (r < 0)
@@ -59,7 +63,7 @@ _Noreturn static void middle(
 			close(out[1]);
 		nsi_child_run(exec, &confine->limits, slave, sync, NULL, 0);
 	}
-	nsi_sync_send(sync, NSI_SYNC_STARTED, out, exec->tty ? 2 : 1);
+	nsi_sync_send(sync, NSI_SYNC_STARTED, out, out[1] >= 0 ? 2 : 1);
 	_exit(0);
 }
 

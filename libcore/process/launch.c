@@ -25,11 +25,10 @@ static void take_limits_of_init(void)
 }
 
 /* In a copy of a process that may have threads: async-signal-safe calls only, signal-safety(7). */
-_Noreturn static void become_supervisor(const char *program, int sock, int cgroup)
+_Noreturn static void become(const char *program, const char *verb, int sock, int cgroup)
 {
-	static char verb[] = "supervise";
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-	char *const argv[] = {(char *)(uintptr_t)program, verb, NULL};
+	char *const argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t)verb, NULL};
 	char *const env[] = {path, NULL};
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	sigset_t none;
@@ -62,7 +61,7 @@ _Noreturn static void become_supervisor(const char *program, int sock, int cgrou
 	_exit(127);
 }
 
-int nsi_launch(const char *program, int sock, struct nsi_error *err)
+int nsi_launch(const char *program, const char *verb, int sock, struct nsi_error *err)
 {
 	cleanup_fd int cgroup = nsi_cgroup_lodging();
 	sigset_t all, before;
@@ -74,10 +73,10 @@ int nsi_launch(const char *program, int sock, struct nsi_error *err)
 	int code = errno;
 
 	if (pid == 0)
-		become_supervisor(program, sock, cgroup);
+		become(program, verb, sock, cgroup);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0)
-		return nsi_fail(err, code, "forking", "the supervisor", NULL);
+		return nsi_fail(err, code, "forking", program, NULL);
 	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
 		continue;
 	return 0;

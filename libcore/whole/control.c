@@ -37,8 +37,8 @@ static bool within_bounds(const struct nsi_reply *reply)
 	       c->limits.n <= NSI_MAX_RLIMITS && c->ids.n_uids >= 0 && c->ids.n_uids <= NSI_MAX_IDMAP &&
 	       c->ids.n_gids >= 0 && c->ids.n_gids <= NSI_MAX_IDMAP &&
 	       c->filter.n[0] + c->filter.n[1] + c->filter.n[2] <= NSI_FILTER_MAX &&
-	       memchr(c->working_dir, 0, sizeof(c->working_dir)) &&
-	       (!reply->env_len || !reply->env[reply->env_len - 1]);
+	       memchr(c->working_dir, 0, sizeof(c->working_dir)) && memchr(reply->id, 0, sizeof(reply->id)) &&
+	       reply->terminal < NSI_MAX_FDS - 1 && (!reply->env_len || !reply->env[reply->env_len - 1]);
 }
 
 int nsi_reply_check(struct nsi_reply *reply, ssize_t n, struct nsi_error *err)
@@ -78,6 +78,7 @@ int nsi_control_ask(int sock, const struct nsi_question *question, struct nsi_re
 	struct nsi_request q = {.magic = NSI_CONTROL_MAGIC,
 		.ask = question->ask,
 		.uid = question->uid,
+		.recorded = question->recorded,
 		.origin = question->origin};
 	cleanup_fd int self = question->leader < 0 ? nsi_pidfd_open(getpid()) : -1;
 	int leader = question->leader < 0 ? self : question->leader;

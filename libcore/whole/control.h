@@ -7,8 +7,9 @@
 #define NSINIT_CONTROL_H
 
 #include "../decide/plan.h"
+#include "state.h"
 
-enum { NSI_CONTROL_MAGIC = 0x6e736904, NSI_ENV_BYTES = 72 * 1024, NSI_TOLD_SESSIONS = 512 };
+enum { NSI_CONTROL_MAGIC = 0x6e736905, NSI_ENV_BYTES = 72 * 1024, NSI_TOLD_SESSIONS = 512 };
 
 enum nsi_ask {
 	NSI_ASK_LOGIN = 1, /* with a pidfd of the leader; answered with pid 1, devpts and a detached devpts */
@@ -26,7 +27,9 @@ enum nsi_ask {
 struct nsi_request {
 	uint32_t magic;
 	enum nsi_ask ask;
-	uid_t uid; /* of the login; with NSI_ASK_EXEC of who asks, or of the login that it is to be */
+	uid_t uid;         /* of the login; with NSI_ASK_EXEC of who asks, or of the login that it is to be */
+	uint32_t recorded; /* with NSI_ASK_LOGIN, if not 0: nothing of it is to come in by the door, where
+			      nobody records */
 	struct nsi_origin origin;
 };
 
@@ -35,6 +38,7 @@ struct nsi_question {
 	enum nsi_ask ask;
 	uid_t uid;
 	int leader;
+	bool recorded;
 	struct nsi_origin origin;
 };
 
@@ -43,8 +47,11 @@ struct nsi_reply {
 	int code; /* 0, or an errno value with `err` */
 	struct nsi_error err;
 	struct nsi_confinement confine;
-	uint32_t cgroup; /* which of the descriptors is the cgroup's directory; 0: there is no cgroup */
-	int status;      /* of NSI_ASK_WAIT: exit status, as nsi_exit_status() has it; -1: it has none */
+	uint32_t cgroup;      /* which of the descriptors is the cgroup's directory; 0: there is no cgroup */
+	int status;           /* of NSI_ASK_WAIT: exit status, as nsi_exit_status() has it; -1: it has none */
+	char id[NSI_ID_SIZE]; /* of the container */
+	uint32_t terminal; /* of nsinitd: which of the descriptors is the recorded terminal's master, and next
+			      to it the other end; 0: there is none */
 	uint32_t env_len;
 	char env[NSI_ENV_BYTES]; /* NUL-terminated entries; sent up to env_len */
 };

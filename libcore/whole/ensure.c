@@ -47,7 +47,7 @@ static int start(const struct nsi_login *who, const struct nsi_question *q, int 
 	order.who = *who;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
-	r = nsi_launch(NSINIT_PROGRAM, pair[1], err);
+	r = nsi_launch(NSINIT_PROGRAM, "supervise", pair[1], err);
 	close(pair[1]);
 	cleanup_fd int sock = pair[0];
 	if (r == 0) {

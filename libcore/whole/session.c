@@ -6,11 +6,13 @@
 #include "../act/ns.h"
 #include "../act/nss.h"
 #include "../act/seccomp.h"
+#include "../act/tty.h"
 #include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "../base/io.h"
 #include "control.h"
 #include "ensure.h"
+#include "record.h"
 
 #include <limits.h>
 #include <string.h>
@@ -18,8 +20,10 @@
 
 struct nsi_session {
 	int sock, pid1, terminals;
-	int cgroup; /* its directory, or -1 */
-	bool relay; /* the terminals stay the host's */
+	int cgroup;                     /* its directory, or -1 */
+	struct nsi_record_order *order; /* NULL: it is not recorded */
+	int devpts, recorder;           /* only where it is; or -1 */
+	bool relay;                     /* the terminals stay the host's */
 	struct nsi_mounts_before mounts;
 	struct nsi_confinement confine;
 	size_t env_len;
@@ -32,18 +36,37 @@ static void take_reply(struct nsi_session *s, const struct nsi_reply *reply, con
 	s->terminals = fds[NSI_FD_TERMINALS];
 	if (reply->cgroup > 0 && reply->cgroup < NSI_MAX_FDS)
 		s->cgroup = fds[reply->cgroup];
-	if (fds[NSI_FD_DEVPTS] >= 0)
-		close(fds[NSI_FD_DEVPTS]);
+	s->devpts = fds[NSI_FD_DEVPTS];
 	s->confine = reply->confine;
 	s->env_len = reply->env_len;
 	memcpy(s->env, reply->env, reply->env_len);
+}
+
+/* What the recorder is to be told, later: it is started where the session's way in is known. */
+static int keep_order(struct nsi_session *s, const struct nsi_login *who, const struct nsi_origin *origin,
+	const struct nsi_reply *reply, struct nsi_error *err)
+{
+	if (!who->decision.recording.tty) {
+		if (s->devpts >= 0)
+			close(nsi_take_fd(&s->devpts));
+		return 0;
+	}
+	s->order = malloc(sizeof(*s->order));
+	if (!s->order)
+		return nsi_fail(err, ENOMEM, "opening", "a session", NULL);
+	nsi_record_order(s->order, &who->user, &who->decision, origin, reply);
+	return 0;
 }
 
 int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *decision,
 	const struct nsi_origin *origin, struct nsi_session **ret_session, struct nsi_error *err)
 {
 	struct nsi_login who;
-	struct nsi_question q = {.ask = NSI_ASK_LOGIN, .uid = user->uid, .leader = -1, .origin = *origin};
+	struct nsi_question q = {.ask = NSI_ASK_LOGIN,
+		.uid = user->uid,
+		.leader = -1,
+		.recorded = decision->recording.tty,
+		.origin = *origin};
 	cleanup_free struct nsi_reply *reply = malloc(sizeof(*reply));
 	struct nsi_session *s = calloc(1, sizeof(*s));
 	int fds[NSI_MAX_FDS];
@@ -57,12 +80,14 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 	memset(&who, 0, sizeof(who));
 	who.user = *user;
 	who.decision = *decision;
-	s->sock = s->pid1 = s->terminals = s->cgroup = -1;
+	s->sock = s->pid1 = s->terminals = s->cgroup = s->devpts = s->recorder = -1;
 	s->mounts = (struct nsi_mounts_before){-1, -1, -1};
 	s->relay = decision->tty == NSI_TTY_RELAY;
 	r = nsi_ensure(&who, &q, &s->sock, reply, fds, err);
-	if (r == 0)
+	if (r == 0) {
 		take_reply(s, reply, fds);
+		r = keep_order(s, &who, origin, reply, err);
+	}
 	if (r < 0) {
 		if (err && !err->reason[0])
 			nsi_error_reason(err, "session");
@@ -73,15 +98,36 @@ int nsi_session_open(const struct nsi_user *user, const struct nsi_decision *dec
 	return 0;
 }
 
+/* Started before anything of this process is changed: it is the host's. */
+static int start_recorder(
+	struct nsi_session *s, enum nsi_record_way way, int *ret_front, struct nsi_error *err)
+{
+	int fds[NSI_MAX_FDS];
+
+	s->order->way = way;
+	int r = nsi_record_start(s->order, -1, s->devpts, &s->recorder, fds, err);
+	if (r == 0 && way == NSI_RECORD_FRONT)
+		*ret_front = fds[0];
+	return r;
+}
+
 int nsi_session_terminal(struct nsi_session *s, struct nsi_error *err)
 {
+	cleanup_fd int front = -1;
 	int r = 0;
 
 	if (s->relay)
 		return 0;
+	if (s->order && (r = start_recorder(s, NSI_RECORD_FRONT, &front, err)) < 0)
+		return r;
 	r = nsi_private_mounts(&s->mounts, err);
-	if (r == 0)
+	if (r == 0 && s->order) {
+		r = nsi_record_terminals(s->recorder, front, s->terminals, err);
+		if (r < 0)
+			return r;
+	} else if (r == 0) {
 		r = nsi_mount_terminals(s->terminals, err);
+	}
 	if (r < 0)
 		return nsi_error_reason(err, "terminal");
 	close(nsi_take_fd(&s->terminals));
@@ -114,6 +160,8 @@ int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 
 	if (r < 0)
 		r = nsi_fail(err, -r, "telling", "the container's supervisor", "it has ended");
+	if (r == 0 && s->recorder >= 0 && (r = nsi_record_join(s->recorder, err)) < 0)
+		return r;
 	if (r == 0 && s->relay) /* the session gets a terminal of the host */
 		r = nsi_deny_terminal_input(err);
 	if (r == 0)
@@ -142,6 +190,23 @@ static int keep_descriptors(struct nsi_error *err)
 	return r;
 }
 
+/* The terminal stays the caller's, who may do with it what they like: there is nobody to record it. */
+static int record_without_terminal(struct nsi_session *s, struct nsi_error *err)
+{
+	if (nsi_has_terminal()) {
+		nsi_failf(err, ENOTSUP, "recording", "the session",
+			"log in by ssh, or leave record = \"tty\" out of the rule",
+			"the terminal of a process that enters by itself cannot be recorded");
+		return nsi_error_reason(err, "record");
+	}
+	nsi_record_command_of(s->order, getpid());
+	int r = start_recorder(s, NSI_RECORD_NOTHING, NULL, err);
+	/* It ends with this process; inside nobody is to have a way to it. */
+	if (r == 0)
+		close(nsi_take_fd(&s->recorder));
+	return r;
+}
+
 int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 {
 	char cwd[PATH_MAX];
@@ -157,6 +222,8 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 		r = nsi_failf(err, EINVAL, "entering", "the container",
 			"let this service open its sessions in processes of their own",
 			"the kernel keeps a process that has threads out");
+	if (r == 0 && s->order && (r = record_without_terminal(s, err)) < 0)
+		return r;
 	if (r == 0)
 		r = keep_descriptors(err);
 	if (r == 0)
@@ -182,6 +249,7 @@ int nsi_session_enter(struct nsi_session *s, struct nsi_error *err)
 		(void)!nsi_chdir(cwd);
 	close(nsi_take_fd(&s->pid1));
 	close(nsi_take_fd(&s->terminals));
+	close(nsi_take_fd(&s->devpts));
 	return 0;
 }
 
@@ -208,6 +276,8 @@ void nsi_session_close(struct nsi_session *s)
 	if (!s)
 		return;
 	nsi_leave(&s->mounts);
+	if (s->recorder >= 0)
+		nsi_record_close(s->recorder);
 	if (s->sock >= 0)
 		nsi_control_tell(s->sock, NSI_ASK_CLOSE, false);
 	nsi_session_free(s);
@@ -217,10 +287,11 @@ void nsi_session_free(struct nsi_session *s)
 {
 	if (!s)
 		return;
-	int *const fds[] = {&s->sock, &s->pid1, &s->terminals, &s->cgroup};
+	int *const fds[] = {&s->sock, &s->pid1, &s->terminals, &s->cgroup, &s->devpts, &s->recorder};
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		if (*fds[i] >= 0)
 			close(*fds[i]);
 	nsi_mounts_forget(&s->mounts);
+	free(s->order);
 	free(s);
 }

@@ -1,6 +1,7 @@
 #include "front.h"
 
 #include "../../libcore/act/proc.h"
+#include "../../libcore/act/tty.h"
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/compat.h"
 #include "../../libcore/base/io.h"
@@ -8,6 +9,7 @@
 #include "../../libcore/process/join.h"
 #include "../../libcore/whole/control.h"
 #include "../../libcore/whole/ensure.h"
+#include "../../libcore/whole/record.h"
 #include "../container/container.h"
 #include "../supervise/server.h"
 
@@ -101,6 +103,8 @@ static bool run(struct front *f)
 {
 	front_tell(f, 0);
 	relay_started(f->relay);
+	if (f->process->recorded)
+		relay_recorded(f->relay);
 	if (f->tty)
 		relay_terminal(f->relay, nsi_take_fd(&f->process->pty));
 	f->forward = (struct nsi_forward){.relay = f->relay, .pidfd = f->process->pidfd};
@@ -181,6 +185,7 @@ struct entry {
 	int sock;
 	int fds[NSI_MAX_FDS];
 	struct nsi_reply reply;
+	int master; /* of a recorded terminal, or -1 */
 };
 
 static int start(const struct exec_options *o, struct entry *e, struct nsi_exec *exec,
@@ -196,6 +201,8 @@ static int start(const struct exec_options *o, struct entry *e, struct nsi_exec 
 		r = apply_options(o, root, &e->reply.confine, err);
 	if (r == 0)
 		r = nsi_join(&reply->confine, e->fds[NSI_FD_PID1], e->fds[NSI_FD_DEVPTS], exec, ret, err);
+	if (exec->terminal > 0)
+		close(exec->terminal); /* its end is then seen by the recorder */
 	return r < 0 ? r : nsi_process_go(ret, err);
 }
 
@@ -211,6 +218,10 @@ static int join(const struct exec_options *o, struct entry *e, struct front *f, 
 	exec->env = env;
 	if (r == 0)
 		r = start(o, e, exec, &p, err);
+	if (r == 0 && e->master >= 0) {
+		p.pty = nsi_take_fd(&e->master);
+		p.recorded = true;
+	}
 	f->process = &p;
 	if (r == 0 && (!loop_watch(f->loop, p.pidfd, POLLIN, process_ended, f) ||
 			      !loop_watch(f->loop, e->sock, POLLIN, container_gone, f) || !run(f)))
@@ -283,6 +294,31 @@ static int decide(const char *name, struct nsi_login *who, struct nsi_error *err
 	return nsi_error_reason(err, "policy");
 }
 
+/* The recorder stands between us and the command's terminal, which is there before the command is. */
+static int record(const struct exec_options *o, const struct nsi_login *who, struct entry *e, struct front *f,
+	struct nsi_exec *exec, struct nsi_error *err)
+{
+	static const struct nsi_origin origin = {.service = "nsinit exec"};
+	cleanup_free struct nsi_record_order *order = malloc(sizeof(*order));
+	cleanup_fd int sock = -1;
+	int fds[NSI_MAX_FDS];
+
+	if (!order)
+		return nsi_fail(err, ENOMEM, "recording", o->command[0], NULL);
+	nsi_record_order(order, &who->user, &who->decision, &origin, &e->reply);
+	nsi_record_command(order, o->command);
+	order->way = f->tty ? NSI_RECORD_PAIR : NSI_RECORD_NOTHING;
+	int r = nsi_record_start(order, -1, e->fds[NSI_FD_DEVPTS], &sock, fds, err);
+	if (r < 0 || !f->tty)
+		return r;
+	e->master = fds[0];
+	exec->terminal = fds[1];
+	/* Before the command looks; later ones come by way of the recorder. */
+	nsi_tty_size_of_ours(e->master);
+	nsi_tty_size_of_ours(exec->terminal);
+	return 0;
+}
+
 /* That of a login user: lives, or is started as a login would start it, and its supervisor stays with it. */
 static int run_for(const struct exec_options *o, struct entry *e, struct front *f, struct nsi_exec *exec,
 	struct nsi_error *err)
@@ -300,6 +336,8 @@ static int run_for(const struct exec_options *o, struct entry *e, struct front *
 		return r;
 	q.uid = who->user.uid;
 	r = nsi_ensure(who, &q, &e->sock, &e->reply, e->fds, err);
+	if (r == 0 && who->decision.recording.tty)
+		r = record(o, who, e, f, exec, err);
 	return r < 0 ? r : join(o, e, f, exec, err);
 }
 
@@ -310,7 +348,7 @@ int front_run(const struct exec_options *o, int rootfd, struct front *f, struct 
 
 	if (!e)
 		return nsi_fail(err, ENOMEM, "starting", o->command[0], NULL);
-	e->sock = -1;
+	e->sock = e->master = -1;
 	int r = o->owner ? run_for(o, e, f, exec, err) : run_in(o, rootfd, e, f, exec, err);
 	if (e->sock >= 0)
 		close(e->sock);

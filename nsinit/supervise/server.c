@@ -131,19 +131,20 @@ void server_accept(struct server *server)
 static int check_door(
 	const struct server *server, int sock, uid_t *ret_uid, int *ret_leader, struct nsi_error *err)
 {
-	bool open = false;
+	bool open = false, recorded = false;
 	int n = 0;
 
 	for (const struct session *s = server->sessions; s; s = s->next) {
 		open |= s->opens;
+		recorded |= s->opens && s->recorded;
 		n += s->door;
 	}
 	if (n >= MAX_DOOR_SESSIONS)
 		return nsi_failf(
 			err, EBUSY, "opening a session in", server->c->id, NULL, "too many are open");
-	if (!open)
-		return nsi_failf(
-			err, EAGAIN, "opening a session in", server->c->id, NULL, "no login session is open");
+	if (!open || recorded)
+		return nsi_failf(err, EAGAIN, "opening a session in", server->c->id, NULL, "%s",
+			recorded ? "what comes in here is not recorded" : "no login session is open");
 	return nsi_door_peer(sock, ret_uid, ret_leader, err);
 }
 

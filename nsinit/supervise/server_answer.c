@@ -30,6 +30,7 @@ static bool answer(const struct session *s, bool as_login_user, const int *fds, 
 
 	memset(&reply, 0, NSI_REPLY_HEAD);
 	reply.magic = NSI_CONTROL_MAGIC;
+	nsi_copy_array(reply.id, s->server->c->id);
 	reply.confine = plan->confine;
 	memcpy(all, fds, (size_t)n_fds * sizeof(int));
 	/* To root's processes alone: whoever has the directory can move any process there. */
@@ -122,6 +123,7 @@ bool session_count(struct session *s, const struct nsi_request *q, int leader)
 	s->ask = q->ask;
 	s->uid = q->uid;
 	s->origin = q->origin;
+	s->recorded = q->recorded != 0;
 	s->since = loop_now();
 	s->server->counted++;
 	server_counted_changed(s->server);

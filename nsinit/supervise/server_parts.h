@@ -18,6 +18,7 @@ struct session {
 	bool door;           /* an unprivileged connection: nothing that it sends is read */
 	bool login;          /* let in, as one of max_sessions */
 	bool opens;          /* opened by PAM: the door is open as long as it lasts */
+	bool recorded;       /* and shut all the same: nsinitd has the recorder */
 	bool waits;          /* no session: it is to hear of the container's end */
 	enum nsi_ask ask;    /* how it was counted, for whom, when, from where: for people */
 	uid_t uid;

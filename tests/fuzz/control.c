@@ -46,6 +46,7 @@ static void use(struct nsi_reply *reply)
 	fuzz_check(c->limits.n >= 0 && c->limits.n <= NSI_MAX_RLIMITS);
 	fuzz_check(c->filter.n[0] + c->filter.n[1] + c->filter.n[2] <= NSI_FILTER_MAX);
 	fuzz_check(memchr(c->working_dir, 0, sizeof(c->working_dir)) != NULL);
+	fuzz_check(memchr(reply->id, 0, sizeof(reply->id)) && reply->terminal < NSI_MAX_FDS - 1);
 }
 
 static void check(int r, struct nsi_reply *reply, const struct nsi_error *err)

@@ -1,0 +1,205 @@
+/* The keeper of a recorded session: started by the library, with who has ordered it as descriptor 3. */
+#include "../../libcore/act/proc.h"
+#include "../../libcore/base/cleanup.h"
+#include "../../libcore/base/compat.h"
+#include "../../libcore/base/io.h"
+#include "../../libcore/base/log.h"
+#include "../../libcore/base/str.h"
+#include "../commands.h"
+#include "record.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <syslog.h>
+#include <time.h>
+
+enum { CLIENT = 3, DEADLINE_MS = 10000, END_MS = 5000, NICE = -20 };
+
+void recorder_note(const struct recorder *r)
+{
+	int res = r->files.about < 0 ? 0 : files_session(r);
+
+	if (res < 0)
+		nsi_log("nsinit", LOG_WARNING,
+			"reason=record user=%s session=%s nothing is written down of it: %s", r->order->user,
+			r->files.session, strerrordesc_np(-res));
+}
+
+/* ------------------------------------------------------------------ the end */
+
+void recorder_freed(struct recorder *r)
+{
+	if (r->ending && slots_busy(r) == 0)
+		loop_stop(r->loop);
+}
+
+static void too_long(struct loop *loop, int fd, void *data)
+{
+	(void)fd;
+	slots_signal(data, SIGKILL);
+	loop_stop(loop);
+}
+
+/* Programs of the session may still be closing their terminals. */
+static void end(struct recorder *r)
+{
+	if (!r->ending)
+		loop_timer_set(r->loop, &r->deadline, END_MS, too_long, r);
+	r->ending = true;
+	recorder_freed(r);
+}
+
+static void leader_ended(struct loop *loop, int fd, void *data)
+{
+	loop_forget(loop, fd);
+	end(data);
+}
+
+/* Its end says nothing: whoever has started us may go while the session stays. */
+static void said(struct loop *loop, int fd, void *data)
+{
+	struct recorder *r = data;
+	struct nsi_record_said what;
+	int fds[NSI_MAX_FDS];
+	ssize_t n = nsi_receive(fd, &what, sizeof(what), fds, 0);
+
+	if (n == (ssize_t)sizeof(what) && what.word == NSI_RECORD_JOINS && fds[0] >= 0) {
+		hold_begin(r, fds[0]);
+		nsi_record_say(fd, NSI_RECORD_READY, NULL, NULL, 0);
+	}
+	for (int i = 0; i < NSI_MAX_FDS; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	if (n == (ssize_t)sizeof(what) && what.word == NSI_RECORD_CLOSE)
+		end(r);
+	if (n <= 0) {
+		loop_forget(loop, fd);
+		close(nsi_take_fd(&r->sock));
+	}
+}
+
+static void on_signal(struct loop *loop, int fd, void *data)
+{
+	struct recorder *r = data;
+	struct signalfd_siginfo info;
+
+	(void)loop;
+	if (read(fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (info.ssi_signo == SIGCHLD)
+		return hold_look(r);
+	slots_signal(r, SIGTERM);
+	end(r);
+}
+
+static void answered(struct loop *loop, int fd, void *data)
+{
+	uint64_t n;
+
+	(void)loop;
+	(void)!read(fd, &n, sizeof(n));
+	hold_check(data);
+}
+
+/* ------------------------------------------------------------------ the begin */
+
+static int watch(struct recorder *r, struct nsi_error *err)
+{
+	sigset_t set, all;
+
+	/* What a terminal's process is sent must not find it before it has its own signalfd. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	signal(SIGPIPE, SIG_IGN);
+	r->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	r->answers = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r->loop = loop_new();
+	if (r->signals < 0 || r->answers < 0 || !r->loop ||
+		!loop_watch(r->loop, r->answers, POLLIN, answered, r) ||
+		!loop_watch(r->loop, r->signals, POLLIN, on_signal, r) ||
+		!loop_watch(r->loop, r->leader, POLLIN, leader_ended, r) ||
+		!loop_watch(r->loop, r->sock, POLLIN, said, r))
+		return nsi_fail(err, ENOMEM, "starting", "the recorder", NULL);
+	return 0;
+}
+
+/* A disk that takes nothing is no reason to keep a user out, unless the policy says so. */
+static int open_files(struct recorder *r, struct nsi_error *err)
+{
+	char text[2048];
+	int res = files_open(&r->files, r->order, err);
+
+	if (res == 0 && (res = files_begin(r)) < 0)
+		nsi_fail(err, -res, "writing the recording of", r->order->user, NULL);
+	if (res == 0 || !files_lost(res) || r->order->recording.required)
+		return res;
+	nsi_log("nsinit", LOG_WARNING, "reason=record user=%s session=%s goes on without a recording: %s",
+		r->order->user, r->files.session, nsi_error_text(err, text, sizeof(text)));
+	return 0;
+}
+
+static int start(struct recorder *r, struct nsi_error *err)
+{
+	r->from = time(NULL);
+	/* Whoever allocates a terminal does not wait for us. */
+	setpriority(PRIO_PROCESS, 0, NICE);
+	int res = watch(r, err);
+	if (res == 0)
+		res = open_files(r, err);
+	if (res == 0)
+		res = slots_new(r, err);
+	return res < 0 ? nsi_error_reason(err, "record") : 0;
+}
+
+static int keep(struct recorder *r)
+{
+	struct nsi_error err = {0};
+	char text[2048];
+
+	if (start(r, &err) < 0) {
+		nsi_log("nsinit", LOG_ERR, "reason=record user=%s refused: %s", r->order->user,
+			nsi_error_text(&err, text, sizeof(text)));
+		nsi_record_say(r->sock, NSI_RECORD_READY, &err, NULL, 0);
+		return NSI_EXIT_FAILED;
+	}
+	nsi_log("nsinit", LOG_INFO, "user=%s rule=%d container=%s session=%s leader=%d recorded in %s/%s",
+		r->order->user, r->order->line, r->order->container, r->files.session, (int)r->leader_pid,
+		r->order->recording.dir, r->order->user);
+	loop_run(r->loop);
+	r->to = time(NULL);
+	recorder_note(r);
+	return 0;
+}
+
+int cmd_record(int argc, char **argv)
+{
+	static struct recorder r = {
+		.sock = CLIENT, .signals = -1, .answers = -1, .files = {.dir = -1, .about = -1}};
+	cleanup_free struct nsi_record_order *order = calloc(1, sizeof(*order));
+	int fds[NSI_MAX_FDS];
+
+	(void)argc, (void)argv;
+	if (!order || geteuid() != 0 ||
+		nsi_receive(CLIENT, order, sizeof(*order), fds, DEADLINE_MS) != (ssize_t)sizeof(*order) ||
+		order->magic != NSI_RECORD_MAGIC || fds[0] < 0)
+		return NSI_EXIT_FAILED;
+	fcntl(CLIENT, F_SETFD, FD_CLOEXEC);
+	prctl(PR_SET_DUMPABLE, 0);
+	openlog("nsinit", LOG_PID, LOG_AUTHPRIV);
+	r.order = order;
+	r.leader = fds[0];
+	r.devpts = fds[1];
+	nsi_pidfd_number(r.leader, &r.leader_pid);
+	return keep(&r);
+}
