@@ -22,6 +22,7 @@ int cmd_kill(int argc, char **argv);
 int cmd_wait(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
+int cmd_records(int argc, char **argv);
 /* Not for people: what the library starts. */
 int cmd_supervise(int argc, char **argv);
 int cmd_record(int argc, char **argv);

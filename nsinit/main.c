@@ -21,6 +21,8 @@ static const struct command {
 	{"ps", "[-C DIR | --all] [--json]", "the processes of a container", cmd_ps, false},
 	{"stats", "[-C DIR] [--json] [--watch[=SECONDS]]", "what a container uses", cmd_stats, false},
 	{"logs", "[-C DIR | USER] [-n LINES] [-f] [--json]", "what the log has of nsinit", cmd_logs, false},
+	{"records", "[list|show|play|prune] [OPTIONS] [USER | SESSION]", "the recordings of sessions",
+		cmd_records, false},
 	{"kill", "[-C DIR] [-s SIGNAL] [--json]", "end a container, or signal its process 1", cmd_kill,
 		false},
 	{"wait", "[-C DIR] [--json]", "until a container ends", cmd_wait, false},

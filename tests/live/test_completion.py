@@ -42,6 +42,12 @@ class Completion(unittest.TestCase):
         self.assertEqual(sorted(offered('ps', '--')), ['--all', '--json'])
         self.assertEqual(offered('version', '-'), [])
 
+    def test_records(self):
+        self.assertEqual(offered('records', 'p'), ['play', 'prune'])
+        self.assertEqual(offered('records', 'play', '--'), ['--dir', '--speed', '--idle'])
+        self.assertEqual(offered('records', 'list', 'ali'), ['alice'])
+        self.assertEqual(offered('records', 'play', '--speed', ''), [])
+
     def test_users(self):
         for command in ('explain', 'doctor', 'logs', 'init'):
             self.assertEqual(offered(command, 'ali'), ['alice'], command)

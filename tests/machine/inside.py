@@ -148,6 +148,40 @@ class Units(Case):
         self.assertEqual(state, 'failed\n')
 
 
+class Recording(Case):
+    """The kernel, the C library and sshd of this release have to allocate terminals as the recorder takes for granted."""
+
+    def test_a_terminal_is_recorded(self):
+        self.rules('record = "tty"; record_required = true;')
+        for i in range(3):
+            done = ssh('alice', f'tty; echo $SSH_TTY; echo shown-$((40 + {i})); seq 1 2000; exit 7', options=['-tt'], timeout=SLOW)
+            self.assertEqual(done.returncode, 7, journal('-n', '30'))
+            name, same, shown, *numbers = done.stdout.split('\n')
+            self.assertRegex(name, '^/dev/pts/[0-9]+$')
+            self.assertEqual((same, shown, numbers), (name, f'shown-{40 + i}', [*map(str, range(1, 2001)), '']))
+        sessions = json.loads(nsinit('records', '--json').stdout)
+        self.assertEqual(len(sessions), 3)
+        until(lambda: not any(s['live'] for s in json.loads(nsinit('records', '--json').stdout)), 'the end of the recorders')
+        self.assertEqual(nsinit('records', 'play', '--speed', '0', sessions[0]['session']).stdout, ssh_output(name, 40))
+        self.logged(f'session={sessions[0]["session"]} ')
+
+    def test_without_a_recorder_the_terminal_ends(self):
+        self.rules('record = "tty";')
+        client = subprocess.Popen(['ssh', *SSH_OPTIONS, '-tt', '-p', str(PORT), 'alice@127.0.0.1', 'echo in; sleep 100; echo on'],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.addCleanup(client.communicate)
+        self.addCleanup(client.kill)
+        self.assertEqual(client.stdout.readline(), 'in\n')
+        for pid in run(['pgrep', '-f', '-o', '^/usr/bin/nsinit record$']).stdout.split():
+            os.kill(int(pid), signal.SIGKILL)
+        self.assertNotEqual(client.wait(timeout=SLOW), 0)
+        self.assertNotIn('on\n', client.stdout.read())
+
+
+def ssh_output(name, number):
+    return '\n'.join([name, name, f'shown-{number}', *map(str, range(1, 2001)), ''])
+
+
 class Rootless(Case):
     def test_limits_need_root(self):
         box = '/home/carol/box'
@@ -356,7 +390,7 @@ class Result(unittest.TextTestResult):
 
 def main():
     suite = unittest.TestSuite()
-    for case in (Bare, Host, Images, Logind, Machined, Limits, SessionLimits, OutOfMemory, Units, Rootless, Size, Suites, Clock):
+    for case in (Bare, Host, Images, Logind, Machined, Limits, SessionLimits, OutOfMemory, Units, Recording, Rootless, Size, Suites, Clock):
         suite.addTests(t for t in unittest.defaultTestLoader.loadTestsFromTestCase(case)
                        if not sys.argv[1:] or any(name in t.id() for name in sys.argv[1:]))
     result = unittest.TextTestRunner(resultclass=Result, verbosity=2, stream=sys.stdout).run(suite)
