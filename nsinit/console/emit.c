@@ -5,11 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
+static FILE *out(const struct emit *e)
+{
+	return e->to ? e->to : stdout;
+}
+
 static void indent(const struct emit *e)
 {
-	putchar('\n');
+	putc('\n', out(e));
 	for (int i = 0; i < e->depth; i++)
-		fputs("  ", stdout);
+		fputs("  ", out(e));
 }
 
 /* The next code point; one that no UTF-8 has for what is none. */
@@ -34,45 +39,45 @@ static uint32_t next_code(const unsigned char **at)
 	return code;
 }
 
-static void quote(const char *text)
+static void quote(FILE *to, const char *text)
 {
 	const unsigned char *at = (const unsigned char *)text;
 
-	putchar('"');
+	putc('"', to);
 	while (*at) {
 		uint32_t code = next_code(&at);
 
 		if (code == '"' || code == '\\')
-			printf("\\%c", (char)code);
+			fprintf(to, "\\%c", (char)code);
 		else if (code >= 0x20 && code < 0x7f)
-			putchar((int)code);
+			putc((int)code, to);
 		else if (code < 0x10000)
-			printf("\\u%04x", (unsigned)code);
+			fprintf(to, "\\u%04x", (unsigned)code);
 		else
-			printf("\\u%04x\\u%04x", (unsigned)(0xd7c0 + (code >> 10)),
+			fprintf(to, "\\u%04x\\u%04x", (unsigned)(0xd7c0 + (code >> 10)),
 				(unsigned)(0xdc00 + (code & 0x3ff)));
 	}
-	putchar('"');
+	putc('"', to);
 }
 
 static void begin(struct emit *e, const char *key)
 {
 	if (e->depth > 0) {
 		if (e->more[e->depth - 1])
-			putchar(',');
+			putc(',', out(e));
 		e->more[e->depth - 1] = true;
 		indent(e);
 	}
 	if (key) {
-		quote(key);
-		fputs(": ", stdout);
+		quote(out(e), key);
+		fputs(": ", out(e));
 	}
 }
 
 void emit_open(struct emit *e, const char *key, char bracket)
 {
 	begin(e, key);
-	putchar(bracket);
+	putc(bracket, out(e));
 	if (e->depth < EMIT_DEPTH)
 		e->more[e->depth++] = false;
 }
@@ -83,9 +88,9 @@ void emit_close(struct emit *e, char bracket)
 
 	if (any)
 		indent(e);
-	putchar(bracket);
+	putc(bracket, out(e));
 	if (e->depth == 0)
-		putchar('\n');
+		putc('\n', out(e));
 }
 
 void emit_text(struct emit *e, const char *key, const char *text)
@@ -93,7 +98,7 @@ void emit_text(struct emit *e, const char *key, const char *text)
 	if (!text)
 		return emit_null(e, key);
 	begin(e, key);
-	quote(text);
+	quote(out(e), text);
 }
 
 void emit_known(struct emit *e, const char *key, const char *text)
@@ -104,23 +109,23 @@ void emit_known(struct emit *e, const char *key, const char *text)
 void emit_number(struct emit *e, const char *key, long long number)
 {
 	begin(e, key);
-	printf("%lld", number);
+	fprintf(out(e), "%lld", number);
 }
 
 void emit_fraction(struct emit *e, const char *key, double number)
 {
 	begin(e, key);
-	printf("%.2f", number);
+	fprintf(out(e), "%.2f", number);
 }
 
 void emit_bool(struct emit *e, const char *key, bool value)
 {
 	begin(e, key);
-	fputs(value ? "true" : "false", stdout);
+	fputs(value ? "true" : "false", out(e));
 }
 
 void emit_null(struct emit *e, const char *key)
 {
 	begin(e, key);
-	fputs("null", stdout);
+	fputs("null", out(e));
 }

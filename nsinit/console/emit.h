@@ -1,13 +1,15 @@
-/* JSON for programs, written to standard output as it is found. */
+/* JSON for programs, written as it is found. */
 #ifndef NSINIT_EMIT_H
 #define NSINIT_EMIT_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 enum { EMIT_DEPTH = 8 };
 
 /* All zero to begin with. */
 struct emit {
+	FILE *to; /* NULL: standard output */
 	int depth;
 	bool more[EMIT_DEPTH]; /* there is an entry before */
 };
