@@ -43,14 +43,14 @@ static unsigned long long output_of(const struct records_session *s)
 {
 	unsigned long long n = 0;
 
-	for (int i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++)
 		n += s->terminals[i].output;
 	return n;
 }
 
 static bool is_whole(const struct records_session *s)
 {
-	for (int i = 0; i < s->n; i++)
+	for (size_t i = 0; i < s->n; i++)
 		if (s->terminals[i].lost[0])
 			return false;
 	return true;
@@ -70,10 +70,11 @@ static void list_object(struct emit *e, const struct records_session *s)
 	emit_known(e, "start", s->start);
 	emit_known(e, "end", s->end);
 	emit_bool(e, "live", s->live);
+	emit_bool(e, "damaged", s->damaged);
 	emit_text(e, "command", s->command);
 	emit_number(e, "bytes", (long long)s->bytes);
 	emit_open(e, "terminals", '[');
-	for (int i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->n; i++) {
 		const struct records_terminal *t = &s->terminals[i];
 
 		emit_open(e, NULL, '{');
@@ -92,14 +93,18 @@ static void list_object(struct emit *e, const struct records_session *s)
 
 static const char *state_of(const struct records_session *s)
 {
-	return s->live ? "live" : !s->end[0] ? "killed" : is_whole(s) ? "whole" : "cut";
+	return s->damaged    ? "damaged"
+	       : s->live     ? "live"
+	       : !s->end[0]  ? "killed"
+	       : is_whole(s) ? "whole"
+			     : "cut";
 }
 
 static void list_line(const struct records_session *s)
 {
 	char size[24];
 
-	printf("%-16s %-20s %-6s %5d %8s ", s->id, s->start, state_of(s), s->n,
+	printf("%-16s %-20s %-7s %5zu %8s ", s->id, s->start[0] ? s->start : "-", state_of(s), s->n,
 		size_text(output_of(s), size, sizeof(size)));
 	print_text(s->user);
 	putchar(' ');
@@ -115,7 +120,7 @@ static void list_line(const struct records_session *s)
 	putchar('\n');
 }
 
-static int list_one(int userdir, const struct records_session *s, void *data)
+static int list_one(int userdir, struct records_session *s, void *data)
 {
 	struct listing *l = data;
 
@@ -123,7 +128,7 @@ static int list_one(int userdir, const struct records_session *s, void *data)
 	if (l->json)
 		list_object(&l->emit, s);
 	else if (!l->shown)
-		printf("%-16s %-20s %-6s %5s %8s %s\n", "SESSION", "START", "STATE", "TTYS", "OUTPUT",
+		printf("%-16s %-20s %-7s %5s %8s %s\n", "SESSION", "START", "STATE", "TTYS", "OUTPUT",
 			"USER AND SERVICE");
 	if (!l->json)
 		list_line(s);
@@ -151,20 +156,23 @@ struct search {
 	const char *id;
 	size_t len;
 	int found, userdir;
-	struct records_session *s;
+	char user[256];
+	struct records_session s;
 };
 
-static int match(int userdir, const struct records_session *s, void *data)
+static int match(int userdir, struct records_session *s, void *data)
 {
 	struct search *w = data;
 
-	if (strncmp(s->id, w->id, w->len) != 0)
+	if (strncmp(s->id, w->id, w->len) != 0 || w->found++ > 0)
 		return 0;
-	if (w->found++ == 0) {
-		*w->s = *s;
-		w->s->command = s->command ? strdup(s->command) : NULL;
-		w->userdir = fcntl(userdir, F_DUPFD_CLOEXEC, 3);
-	}
+	snprintf(w->user, sizeof(w->user), "%s", s->user);
+	w->s = *s;
+	w->s.user = w->user;
+	w->s.files = NULL;
+	w->s.n_files = 0;
+	*s = (struct records_session){0};
+	w->userdir = fcntl(userdir, F_DUPFD_CLOEXEC, 3);
 	return 0;
 }
 
@@ -172,9 +180,6 @@ static int match(int userdir, const struct records_session *s, void *data)
 static int find(const struct options *o, size_t len, struct search *w, struct nsi_error *err)
 {
 	*w = (struct search){.id = o->rest[0], .len = len, .userdir = -1};
-	w->s = calloc(1, sizeof(*w->s));
-	if (!w->s)
-		return nsi_fail(err, ENOMEM, "looking for session", o->rest[0], NULL);
 	int r = len ? records_each(o->dir, NULL, match, w, err) : 0;
 	if (r == 0 && w->found != 1)
 		r = nsi_failf(err, ENOENT, "looking for session", o->rest[0], "\"nsinit records\" lists them",
@@ -186,9 +191,7 @@ static void forget(struct search *w)
 {
 	if (w->userdir >= 0)
 		close(w->userdir);
-	if (w->s)
-		free(w->s->command);
-	free(w->s);
+	records_forget(&w->s);
 }
 
 static void show_pair(const char *title, const char *text)
@@ -211,11 +214,11 @@ static void show_session(const struct records_session *s)
 	show_pair("start:", s->start);
 	show_pair("end:", s->end);
 	show_pair("command:", s->command ? s->command : "");
-	for (int i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->n; i++) {
 		const struct records_terminal *t = &s->terminals[i];
 
 		printf("terminal %d: %s to %s, output %llu, input %llu bytes\n            ", t->number,
-			t->start, t->end[0] ? t->end : "-", t->output, t->input);
+			t->start[0] ? t->start : "-", t->end[0] ? t->end : "-", t->output, t->input);
 		print_text(t->file[0] ? t->file : "nothing was written");
 		if (t->lost[0])
 			printf(", cut: %s", t->lost);
@@ -230,8 +233,8 @@ static int show(const struct options *o, struct nsi_error *err)
 	if (o->n_rest != 1)
 		return usage();
 	int r = find(o, strlen(o->rest[0]), &w, err);
-	if (r == 0 && w.s)
-		show_session(w.s);
+	if (r == 0)
+		show_session(&w.s);
 	forget(&w);
 	return r < 0 ? report(err) : 0;
 }
@@ -241,9 +244,9 @@ static int play_file(const struct options *o, const struct search *w, int number
 	const struct records_terminal *t = NULL;
 	int columns, rows;
 
-	for (int i = 0; i < w->s->n; i++)
-		if (w->s->terminals[i].number == number && w->s->terminals[i].file[0])
-			t = &w->s->terminals[i];
+	for (size_t i = 0; i < w->s.n; i++)
+		if (w->s.terminals[i].number == number && w->s.terminals[i].file[0])
+			t = &w->s.terminals[i];
 	if (!t)
 		return nsi_failf(err, ENOENT, "playing", o->rest[0], NULL, "it has no such terminal");
 	int fd = openat(w->userdir, t->file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -294,22 +297,10 @@ static int prune(const struct options *o, struct nsi_error *err)
 /* "2", "0.5" */
 static bool parse_number(const char *text, double *ret)
 {
-	unsigned long long whole, part = 0;
-	char before[16];
-	const char *dot = strchrnul(text, '.');
-	double unit = 1;
+	char *end;
 
-	if ((size_t)(dot - text) >= sizeof(before))
-		return false;
-	memcpy(before, text, (size_t)(dot - text));
-	before[dot - text] = '\0';
-	if (!nsi_parse_number(before, 0, 1000000, &whole) ||
-		(*dot && !nsi_parse_number(dot + 1, 0, 999999, &part)))
-		return false;
-	for (const char *p = *dot ? dot + 1 : dot; *p; p++)
-		unit /= 10;
-	*ret = (double)whole + (double)part * unit;
-	return true;
+	*ret = strtod(text, &end);
+	return end > text && !*end && *ret >= 0 && *ret <= 1000000;
 }
 
 static bool parse_options(int argc, char **argv, struct options *o)

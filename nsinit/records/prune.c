@@ -9,98 +9,124 @@
 #include <unistd.h>
 
 struct old {
+	size_t user;
 	long long changed;
 	unsigned long long bytes;
 };
 
+struct user {
+	char name[256];
+	size_t next, end;         /* of the list: the oldest that stays, and what is another's */
+	unsigned long long bytes; /* of what stays */
+	long long before;         /* what was last changed before that goes */
+};
+
+/* Sessions that go on are in none of this: nobody's recordings are to go because another's become large. */
 struct pruning {
 	bool dry, failed;
-	long long before; /* what was last changed before that goes */
-	struct old *list; /* of the sessions that have ended */
-	size_t n, size;
+	long long before;
+	struct old *list;
+	size_t n;
+	struct user *users;
+	size_t n_users;
 	unsigned long long bytes; /* of all that stays */
 	unsigned long long gone;
 	int sessions;
 };
 
-static bool is_of(const char *file, const struct records_session *s)
-{
-	size_t len = strlen(s->name);
-
-	return strncmp(file, s->name, len) == 0 && file[len] == '.';
-}
-
-static void remove_file(struct pruning *p, int userdir, const char *file)
-{
-	if (!p->dry && unlinkat(userdir, file, 0) < 0 && errno != ENOENT) {
-		fprintf(stderr, "nsinit: removing %s: %s\n", file, strerrordesc_np(errno));
-		p->failed = true;
-	}
-}
-
-/* What is known of it last, so that what is left after a failure is found again. */
 static void remove_session(struct pruning *p, int userdir, const struct records_session *s)
 {
-	char about[RECORDS_NAME + 8];
-
-	for (int i = 0; i < s->n; i++)
-		if (is_of(s->terminals[i].file, s))
-			remove_file(p, userdir, s->terminals[i].file);
-	snprintf(about, sizeof(about), "%s.json", s->name);
-	remove_file(p, userdir, about);
+	for (size_t i = 0; !p->dry && i < s->n_files; i++)
+		if (unlinkat(userdir, s->files[i], 0) < 0 && errno != ENOENT) {
+			fprintf(stderr, "nsinit: removing %s: %s\n", s->files[i], strerrordesc_np(errno));
+			p->failed = true;
+		}
 	p->gone += s->bytes;
 	p->sessions++;
 }
 
-static int collect(int userdir, const struct records_session *s, void *data)
+/* The one that is being read is the last. */
+static struct user *user_of(struct pruning *p, const char *name)
+{
+	struct user *list = p->users;
+
+	if (p->n_users > 0 && strcmp(list[p->n_users - 1].name, name) == 0)
+		return &list[p->n_users - 1];
+	list = reallocarray(list, p->n_users + 1, sizeof(*list));
+	if (!list)
+		return NULL;
+	p->users = list;
+	list[p->n_users] = (struct user){.next = p->n, .before = p->before};
+	snprintf(list[p->n_users].name, sizeof(list[0].name), "%s", name);
+	return &list[p->n_users++];
+}
+
+static int collect(int userdir, struct records_session *s, void *data)
 {
 	struct pruning *p = data;
 
 	(void)userdir;
-	p->bytes += s->bytes;
-	if (s->live)
+	if (s->live || s->changed < p->before)
 		return 0;
-	if (p->n == p->size) {
-		size_t size = p->size ? 2 * p->size : 256;
-		struct old *list = reallocarray(p->list, size, sizeof(*list));
-
-		if (!list)
-			return -ENOMEM;
+	struct user *user = user_of(p, s->user);
+	struct old *list = reallocarray(p->list, p->n + 1, sizeof(*list));
+	if (list)
 		p->list = list;
-		p->size = size;
-	}
-	p->list[p->n++] = (struct old){s->changed, s->bytes};
+	if (!list || !user)
+		return -ENOMEM;
+	list[p->n++] = (struct old){p->n_users, s->changed, s->bytes};
+	user->end = p->n;
+	user->bytes += s->bytes;
+	p->bytes += s->bytes;
 	return 0;
 }
 
-static int remove_old(int userdir, const struct records_session *s, void *data)
+static int remove_old(int userdir, struct records_session *s, void *data)
 {
 	struct pruning *p = data;
+	long long before = p->before;
 
-	if (!s->live && s->changed < p->before)
+	for (size_t i = 0; i < p->n_users; i++)
+		if (strcmp(p->users[i].name, s->user) == 0)
+			before = p->users[i].before;
+	if (!s->live && s->changed < before)
 		remove_session(p, userdir, s);
 	return 0;
 }
 
+/* Of each user for itself. */
 static int older(const void *a, const void *b)
 {
-	long long x = ((const struct old *)a)->changed, y = ((const struct old *)b)->changed;
+	const struct old *x = a, *y = b;
 
-	return x < y ? -1 : x > y;
+	if (x->user != y->user)
+		return x->user < y->user ? -1 : 1;
+	return x->changed < y->changed ? -1 : x->changed > y->changed;
 }
 
-/* What was changed before that goes, until what stays is no more than `total`; those of one second together.
- */
-static void find_line(struct pruning *p, uint64_t total)
+static struct user *largest(const struct pruning *p)
 {
-	qsort(p->list, p->n, sizeof(*p->list), older);
-	for (size_t i = 0; i < p->n; i++) {
-		if (p->list[i].changed >= p->before) {
-			if (!total || p->bytes <= total)
-				return;
-			p->before = p->list[i].changed + 1;
+	struct user *found = p->users;
+
+	for (size_t i = 1; i < p->n_users; i++)
+		if (p->users[i].bytes > found->bytes)
+			found = &p->users[i];
+	return found;
+}
+
+/* Until what stays is no more than `total`: the oldest of who has most then; those of one second together. */
+static void find_lines(struct pruning *p, uint64_t total)
+{
+	if (p->n > 0)
+		qsort(p->list, p->n, sizeof(*p->list), older);
+	while (total && p->bytes > total) {
+		struct user *user = largest(p);
+
+		user->before = p->list[user->next].changed + 1;
+		for (; user->next < user->end && p->list[user->next].changed < user->before; user->next++) {
+			user->bytes -= p->list[user->next].bytes;
+			p->bytes -= p->list[user->next].bytes;
 		}
-		p->bytes -= p->list[i].bytes;
 	}
 }
 
@@ -111,10 +137,11 @@ int records_prune(const char *dir, int days, uint64_t total, bool dry, struct ns
 	int r = records_each(dir, NULL, collect, &p, err);
 
 	if (r == 0) {
-		find_line(&p, total);
+		find_lines(&p, total);
 		r = records_each(dir, NULL, remove_old, &p, err);
 	}
 	free(p.list);
+	free(p.users);
 	if (r == -ENOMEM)
 		return nsi_fail(err, ENOMEM, "reading", dir, NULL);
 	if (r < 0)

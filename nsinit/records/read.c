@@ -1,6 +1,7 @@
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/error.h"
 #include "../../libcore/base/io.h"
+#include "../../libcore/base/str.h"
 #include "records.h"
 
 #include <dirent.h>
@@ -10,7 +11,12 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
-enum { MAX_BYTES = 1024 * 1024, SUFFIX = sizeof(".json") - 1 };
+enum { MAX_BYTES = 4 * 1024 * 1024 };
+
+/* Of the name of a session: digits, hexadecimal digits, and what stands there. */
+#define NAME "00000000T000000Z-xxxxxxxxxxxxxxxx"
+
+enum { NAME_BYTES = sizeof(NAME) - 1, NAME_ID = sizeof("00000000T000000Z") };
 
 static const char *text_of(json_object *o, const char *key)
 {
@@ -41,96 +47,176 @@ static char *command_of(json_object *o)
 	FILE *f = open_memstream(&text, &len);
 	for (size_t i = 0; f && i < json_object_array_length(list); i++) {
 		const char *word = json_object_get_string(json_object_array_get_idx(list, i));
-		bool plain = word && word[0] && !strpbrk(word, " \t\n\"'\\$`|&;<>()*?[]#~=%!{}");
-
-		fprintf(f, plain ? "%s%s" : "%s'%s'", i ? " " : "", word ? word : "");
+		fprintf(f, "%s%s", i ? " " : "", word ? word : "");
 	}
 	if (f)
 		fclose(f);
 	return text;
 }
 
-static void take_terminals(json_object *o, struct records_session *s)
+/* The next one's place, all zero; NULL: no memory. */
+static struct records_terminal *add_terminal(struct records_session *s, int number)
+{
+	struct records_terminal *list = reallocarray(s->terminals, s->n + 1, sizeof(*list));
+
+	if (!list)
+		return NULL;
+	s->terminals = list;
+	list[s->n] = (struct records_terminal){.number = number};
+	return &list[s->n++];
+}
+
+static bool take_terminals(json_object *o, struct records_session *s)
 {
 	json_object *list = NULL;
 
 	if (!json_object_object_get_ex(o, "terminals", &list) || !json_object_is_type(list, json_type_array))
-		return;
-	/* The last one stands first. */
-	for (size_t i = json_object_array_length(list); i-- > 0 && s->n < RECORDS_TERMINALS;) {
+		return false;
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
 		json_object *one = json_object_array_get_idx(list, i);
-		struct records_terminal *t = &s->terminals[s->n++];
+		struct records_terminal *t = add_terminal(s, (int)number_of(one, "number"));
 
-		t->number = (int)number_of(one, "number");
-		TAKE(t->file, one, "file");
+		if (!t)
+			return false;
 		TAKE(t->start, one, "start");
 		TAKE(t->end, one, "end");
 		TAKE(t->lost, one, "lost");
 		t->output = (unsigned long long)number_of(one, "output_bytes");
 		t->input = (unsigned long long)number_of(one, "input_bytes");
-		if (strchr(t->file, '/'))
-			t->file[0] = '\0';
 	}
+	return true;
 }
 
-static void count_files(int userdir, struct records_session *s)
+/* False: it is no such text. */
+static bool take_session(const char *text, struct records_session *s)
+{
+	json_object *o = json_tokener_parse(text);
+	bool good = json_object_is_type(o, json_type_object) && take_terminals(o, s);
+
+	if (good) {
+		TAKE(s->container, o, "container");
+		TAKE(s->service, o, "service");
+		TAKE(s->from, o, "from");
+		TAKE(s->start, o, "start");
+		TAKE(s->end, o, "end");
+		s->uid = number_of(o, "uid");
+		s->rule = number_of(o, "rule");
+		s->leader = number_of(o, "leader");
+		s->command = command_of(o);
+	}
+	json_object_put(o);
+	return good;
+}
+
+/* ------------------------------------------------------------------ its files */
+
+/* Whoever holds the lock of one of its files writes it; so does who has put another in its place. */
+static bool is_held(int fd)
 {
 	struct stat st;
 
-	for (int i = -1; i < s->n; i++) {
-		char about[RECORDS_NAME + 8];
-
-		snprintf(about, sizeof(about), "%s.json", s->name);
-		const char *name = i < 0 ? about : s->terminals[i].file;
-		if (!name[0] || fstatat(userdir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		s->bytes += (unsigned long long)st.st_size;
-		if (st.st_mtime > s->changed)
-			s->changed = st.st_mtime;
-	}
+	return flock(fd, LOCK_SH | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0;
 }
 
-static bool read_session(int userdir, const char *file, struct records_session *s)
+static int open_file(int userdir, const char *file)
 {
-	cleanup_fd int fd = openat(userdir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	return openat(userdir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+}
+
+static void read_about(int userdir, const char *file, struct records_session *s)
+{
+	cleanup_fd int fd = open_file(userdir, file);
 	cleanup_free char *text = NULL;
 	size_t len;
 
-	memset(s, 0, sizeof(*s));
-	if (fd < 0 || nsi_read_fd(fd, file, MAX_BYTES, &text, &len, NULL) < 0)
+	if (fd < 0)
+		return;
+	s->live |= is_held(fd);
+	s->damaged = nsi_read_fd(fd, file, MAX_BYTES, &text, &len, NULL) < 0 || !take_session(text, s);
+}
+
+/* Every recording counts, whatever else is known of it. */
+static bool take_recording(int userdir, const char *file, struct records_session *s)
+{
+	unsigned long long number;
+	char digits[16];
+
+	if (sscanf(file + NAME_BYTES, ".%10[0-9].cast", digits) != 1 ||
+		!nsi_parse_number(digits, 1, INT32_MAX, &number))
+		return true;
+	struct records_terminal *t = NULL;
+	for (size_t i = 0; !t && i < s->n; i++)
+		if (s->terminals[i].number == (int)number)
+			t = &s->terminals[i];
+	if (!t)
+		t = add_terminal(s, (int)number);
+	if (!t)
 		return false;
-	json_object *o = json_tokener_parse(text);
-	if (!o || !json_object_is_type(o, json_type_object)) {
-		json_object_put(o);
-		return false;
+	snprintf(t->file, sizeof(t->file), "%s", file);
+	if (s->damaged) {
+		cleanup_fd int fd = open_file(userdir, file);
+		s->live |= fd >= 0 && is_held(fd);
 	}
-	snprintf(s->name, sizeof(s->name), "%.*s", (int)(strlen(file) - SUFFIX), file);
-	TAKE(s->id, o, "session");
-	TAKE(s->user, o, "user");
-	TAKE(s->container, o, "container");
-	TAKE(s->service, o, "service");
-	TAKE(s->from, o, "from");
-	TAKE(s->start, o, "start");
-	TAKE(s->end, o, "end");
-	s->uid = number_of(o, "uid");
-	s->rule = number_of(o, "rule");
-	s->leader = number_of(o, "leader");
-	s->command = command_of(o);
-	take_terminals(o, s);
-	json_object_put(o);
-	s->live = flock(fd, LOCK_SH | LOCK_NB) < 0;
-	count_files(userdir, s);
 	return true;
+}
+
+static void count_file(int userdir, const char *file, struct records_session *s)
+{
+	struct stat st;
+
+	if (fstatat(userdir, file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	s->bytes += (unsigned long long)st.st_blocks * 512;
+	if (st.st_mtime > s->changed)
+		s->changed = st.st_mtime;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	return ((const struct records_terminal *)a)->number - ((const struct records_terminal *)b)->number;
+}
+
+static bool read_session(
+	int userdir, char **files, size_t n_files, const char *user, struct records_session *s)
+{
+	bool good = true;
+
+	*s = (struct records_session){.files = files, .n_files = n_files, .user = user, .damaged = true};
+	memcpy(s->name, files[0], NAME_BYTES);
+	memcpy(s->id, s->name + NAME_ID, sizeof(s->id));
+	for (size_t i = 0; i < n_files; i++)
+		if (strcmp(files[i] + NAME_BYTES, ".json") == 0)
+			read_about(userdir, files[i], s);
+	for (size_t i = 0; i < n_files; i++) {
+		good = good && take_recording(userdir, files[i], s);
+		count_file(userdir, files[i], s);
+	}
+	if (s->n)
+		qsort(s->terminals, s->n, sizeof(s->terminals[0]), by_number);
+	return good;
+}
+
+void records_forget(struct records_session *s)
+{
+	free(s->terminals);
+	free(s->command);
+	*s = (struct records_session){0};
 }
 
 /* ------------------------------------------------------------------ directories */
 
-static int is_session(const struct dirent *e)
+static int is_file(const struct dirent *e)
 {
-	size_t len = strlen(e->d_name);
+	static const char form[] = NAME ".";
+	const char *at = e->d_name;
 
-	return e->d_name[0] != '.' && len > SUFFIX && len < RECORDS_NAME &&
-	       strcmp(e->d_name + len - SUFFIX, ".json") == 0;
+	for (const char *f = form; *f; f++, at++) {
+		const char *set = *f == '0' ? "0123456789" : *f == 'x' ? "0123456789abcdef" : NULL;
+
+		if (!*at || (set ? !strchr(set, *at) : *at != *f))
+			return 0;
+	}
+	return strlen(e->d_name) < RECORDS_NAME;
 }
 
 static int is_user(const struct dirent *e)
@@ -138,27 +224,43 @@ static int is_user(const struct dirent *e)
 	return e->d_name[0] != '.';
 }
 
-static int each_of(int userdir, int (*one)(int, const struct records_session *, void *), void *data)
+static size_t count_same(char **list, size_t n)
 {
-	struct records_session *s = malloc(sizeof(*s));
-	struct dirent **list = NULL;
-	int n = s ? scandirat(userdir, ".", &list, is_session, alphasort) : -1, r = 0;
+	size_t same = 1;
 
-	for (int i = 0; i < n; i++) {
-		if (r == 0 && read_session(userdir, list[i]->d_name, s)) {
-			r = one(userdir, s, data);
-			free(s->command);
-		}
-		free(list[i]);
+	while (same < n && strncmp(list[0], list[same], NAME_BYTES) == 0)
+		same++;
+	return same;
+}
+
+static int each_of(int userdir, const char *user, int (*one)(int, struct records_session *, void *),
+	void *data, struct nsi_error *err)
+{
+	struct dirent **list = NULL;
+	int n = scandirat(userdir, ".", &list, is_file, alphasort), r = 0;
+	cleanup_free char **names = n > 0 ? calloc((size_t)n, sizeof(*names)) : NULL;
+
+	if (n < 0 || (n > 0 && !names))
+		r = nsi_fail(err, errno, "reading the recordings of", user, NULL);
+	for (int i = 0; r == 0 && i < n; i++)
+		names[i] = list[i]->d_name;
+	for (size_t i = 0, same; r == 0 && i < (size_t)n; i += same) {
+		struct records_session s;
+
+		same = count_same(names + i, (size_t)n - i);
+		r = read_session(userdir, names + i, same, user, &s)
+			    ? one(userdir, &s, data)
+			    : nsi_fail(err, ENOMEM, "reading the recordings of", user, NULL);
+		records_forget(&s);
 	}
+	for (int i = 0; i < n; i++)
+		free(list[i]);
 	free(list);
-	free(s);
 	return r;
 }
 
-int records_each(const char *dir, const char *user,
-	int (*one)(int userdir, const struct records_session *s, void *data), void *data,
-	struct nsi_error *err)
+int records_each(const char *dir, const char *user, int (*one)(int, struct records_session *, void *),
+	void *data, struct nsi_error *err)
 {
 	cleanup_fd int top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent **list = NULL;
@@ -170,13 +272,17 @@ int records_each(const char *dir, const char *user,
 	if (n < 0)
 		return nsi_fail(err, errno, "reading", dir, NULL);
 	for (int i = 0; i < n; i++) {
-		cleanup_fd int userdir = -1;
+		const char *name = list[i]->d_name;
 
-		if (r == 0 && (!user || strcmp(user, list[i]->d_name) == 0))
-			userdir =
-				openat(top, list[i]->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (userdir >= 0)
-			r = each_of(userdir, one, data);
+		if (r == 0 && (!user || strcmp(user, name) == 0)) {
+			cleanup_fd int userdir =
+				openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			/* What else the administrator keeps there is none of ours. */
+			if (userdir >= 0)
+				r = each_of(userdir, name, one, data, err);
+			else if (errno != ENOTDIR && errno != ELOOP)
+				r = nsi_fail(err, errno, "reading the recordings of", name, NULL);
+		}
 		free(list[i]);
 	}
 	free(list);
