@@ -134,8 +134,8 @@ struct nsi_ceilings {
 struct nsi_recording {
 	bool tty;      /* what their terminals show; of sessions without one that they were, and when */
 	bool input;    /* what is typed, too */
-	bool required; /* no terminal without a recording of all of it */
-	uint64_t size; /* bytes of one recording; 0: any number */
+	bool required; /* a terminal ends when its recording cannot go on */
+	uint64_t size; /* bytes of the recordings of one session */
 	char dir[256]; /* where, absolute */
 };
 

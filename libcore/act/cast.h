@@ -24,28 +24,39 @@ struct nsi_utf8 {
  */
 size_t nsi_cast_text(struct nsi_utf8 *held, const void *data, size_t len, bool last, char *out);
 
-struct nsi_cast {
-	int fd;           /* -1: nothing is written (any more) */
-	uint64_t limit;   /* bytes that the file may have; 0: any number */
-	uint64_t written; /* whole lines */
-	long long start;  /* microseconds of CLOCK_MONOTONIC */
-	struct nsi_utf8 held[2];
-};
-
 /* What the first line says. */
 struct nsi_cast_head {
 	unsigned short columns, rows;
-	const char *title;
+	char title[320];
+};
+
+/* All zero to begin with, but for `limit` and `used`. */
+struct nsi_cast {
+	int fd;           /* -1: nothing is written (any more) */
+	uint64_t limit;   /* bytes that *used may be; 0: any number */
+	uint64_t *used;   /* by this recording and those of other processes that count here, too; or NULL */
+	uint64_t missing; /* bytes that could not be written, and of which the file does not say so yet */
+	uint64_t written; /* whole lines */
+	uint64_t look;    /* when free room is looked at again */
+	long long start;  /* microseconds of CLOCK_MONOTONIC */
+	long long retry;  /* the same; 0: nothing has failed */
+	long long begun;  /* seconds since 1970 */
+	struct nsi_cast_head head;
+	struct nsi_utf8 held[2];
 };
 
 /*
- * Begin in the empty file `fd`, which is the recording's from now on. The same failures as below.
+ * Begin in the empty file `fd`, which is the recording's from now on. What had to be missing before may be in
+ * `missing` already. The same failures as below.
  */
-int nsi_cast_begin(struct nsi_cast *cast, int fd, uint64_t limit, const struct nsi_cast_head *head);
+int nsi_cast_begin(struct nsi_cast *cast, int fd, const struct nsi_cast_head *head);
 
 /*
- * 'o': output, 'i': input, of at most NSI_CAST_CHUNK bytes. 0, or -errno, with which the recording has ended
- * after its last whole line: -EFBIG where `limit` is reached, which a marker in the file says.
+ * 'o': output, 'i': input, of at most NSI_CAST_CHUNK bytes. 0, or -errno. The file then ends with its last
+ * whole line, and for a second all is missing, with 0; after that it is tried again, and where the file goes
+ * on a marker says how many bytes are missing. -ENOSPC also where the file system is nearly full: a twentieth
+ * of it, at most 1 GiB, stays free, and half of that for recordings of less than 1 MiB. -EFBIG: `limit` is
+ * reached, which a marker says, and the recording has ended.
  */
 int nsi_cast_data(struct nsi_cast *cast, char kind, const void *data, size_t len);
 /* 'r'. */

@@ -356,6 +356,7 @@ static int read_top(struct reader *r)
 	if (nsi_policy_store(r, root, &r->policy->records) < 0)
 		return -EINVAL;
 	nsi_copy_array(options.recording.dir, r->policy->records.dir);
+	options.recording.size = NSI_RECORD_SIZE;
 	if (defaults) {
 		if (!config_setting_is_group(defaults))
 			return fault(r, defaults, NULL, "\"defaults\" must be a group: { ... }");

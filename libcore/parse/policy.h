@@ -10,7 +10,8 @@
 
 enum { NSI_POLICY_MAX_BYTES = 256 * 1024 };
 
-#define NSI_RECORD_DIR "/var/log/nsinit/records"
+#define NSI_RECORD_DIR "/var/lib/nsinit/records"
+#define NSI_RECORD_SIZE (UINT64_C(256) << 20)
 
 /* What is kept of recordings, by "nsinit records prune". */
 struct nsi_record_store {

@@ -14,21 +14,21 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <syslog.h>
 #include <time.h>
 
-enum { CLIENT = 3, DEADLINE_MS = 10000, END_MS = 5000, NICE = -20 };
+enum { CLIENT = 3, DEADLINE_MS = 10000, END_MS = 5000 };
 
-void recorder_note(const struct recorder *r)
+void recorder_note(struct recorder *r)
 {
-	int res = r->files.about < 0 ? 0 : files_session(r);
+	int res = files_session(r);
 
-	if (res < 0)
+	if (res < 0 && !r->files.unwritten)
 		nsi_log("nsinit", LOG_WARNING,
-			"reason=record user=%s session=%s nothing is written down of it: %s", r->order->user,
-			r->files.session, strerrordesc_np(-res));
+			"reason=record user=%s session=%s what is known of it cannot be written down: %s",
+			r->order->user, r->files.session, strerrordesc_np(-res));
+	r->files.unwritten = res < 0;
 }
 
 /* ------------------------------------------------------------------ the end */
@@ -61,6 +61,22 @@ static void leader_ended(struct loop *loop, int fd, void *data)
 	end(data);
 }
 
+/* sshd's process waits for the answer before it joins. */
+static void hold(struct recorder *r, int pidfd)
+{
+	struct nsi_error err = {0};
+	char text[2048];
+
+	int res = hold_begin(r, pidfd, &err);
+	if (res < 0)
+		nsi_log("nsinit", LOG_WARNING, "reason=record user=%s session=%s %s%s", r->order->user,
+			r->files.session, r->order->recording.required ? "refused: " : "",
+			nsi_error_text(&err, text, sizeof(text)));
+	nsi_error_reason(&err, "record");
+	nsi_record_say(
+		r->sock, NSI_RECORD_READY, res < 0 && r->order->recording.required ? &err : NULL, NULL, 0);
+}
+
 /* Its end says nothing: whoever has started us may go while the session stays. */
 static void said(struct loop *loop, int fd, void *data)
 {
@@ -68,15 +84,14 @@ static void said(struct loop *loop, int fd, void *data)
 	struct nsi_record_said what;
 	int fds[NSI_MAX_FDS];
 	ssize_t n = nsi_receive(fd, &what, sizeof(what), fds, 0);
+	bool good = n == (ssize_t)sizeof(what) && what.magic == NSI_RECORD_MAGIC;
 
-	if (n == (ssize_t)sizeof(what) && what.word == NSI_RECORD_JOINS && fds[0] >= 0) {
-		hold_begin(r, fds[0]);
-		nsi_record_say(fd, NSI_RECORD_READY, NULL, NULL, 0);
-	}
+	if (good && what.word == NSI_RECORD_JOINS && fds[0] >= 0)
+		hold(r, fds[0]);
 	for (int i = 0; i < NSI_MAX_FDS; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	if (n == (ssize_t)sizeof(what) && what.word == NSI_RECORD_CLOSE)
+	if (good && what.word == NSI_RECORD_CLOSE)
 		end(r);
 	if (n <= 0) {
 		loop_forget(loop, fd);
@@ -94,6 +109,8 @@ static void on_signal(struct loop *loop, int fd, void *data)
 		return;
 	if (info.ssi_signo == SIGCHLD)
 		return hold_look(r);
+	if (info.ssi_signo == SIGIO)
+		return slots_look(r);
 	slots_signal(r, SIGTERM);
 	end(r);
 }
@@ -121,6 +138,7 @@ static int watch(struct recorder *r, struct nsi_error *err)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGIO);
 	signal(SIGPIPE, SIG_IGN);
 	r->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	r->answers = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -140,10 +158,11 @@ static int open_files(struct recorder *r, struct nsi_error *err)
 	char text[2048];
 	int res = files_open(&r->files, r->order, err);
 
-	if (res == 0 && (res = files_begin(r)) < 0)
+	if (res == 0 && (res = files_session(r)) < 0)
 		nsi_fail(err, -res, "writing the recording of", r->order->user, NULL);
 	if (res == 0 || !files_lost(res) || r->order->recording.required)
 		return res;
+	r->files.unwritten = true;
 	nsi_log("nsinit", LOG_WARNING, "reason=record user=%s session=%s goes on without a recording: %s",
 		r->order->user, r->files.session, nsi_error_text(err, text, sizeof(text)));
 	return 0;
@@ -152,8 +171,6 @@ static int open_files(struct recorder *r, struct nsi_error *err)
 static int start(struct recorder *r, struct nsi_error *err)
 {
 	r->from = time(NULL);
-	/* Whoever allocates a terminal does not wait for us. */
-	setpriority(PRIO_PROCESS, 0, NICE);
 	int res = watch(r, err);
 	if (res == 0)
 		res = open_files(r, err);
@@ -185,7 +202,7 @@ static int keep(struct recorder *r)
 int cmd_record(int argc, char **argv)
 {
 	static struct recorder r = {
-		.sock = CLIENT, .signals = -1, .answers = -1, .files = {.dir = -1, .about = -1}};
+		.sock = CLIENT, .signals = -1, .answers = -1, .files = {.above = -1, .dir = -1, .about = -1}};
 	cleanup_free struct nsi_record_order *order = calloc(1, sizeof(*order));
 	int fds[NSI_MAX_FDS];
 

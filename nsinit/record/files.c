@@ -1,7 +1,7 @@
-#include "../../libcore/act/cast.h"
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/io.h"
 #include "../../libcore/base/str.h"
+#include "../console/emit.h"
 #include "record.h"
 
 #include <fcntl.h>
@@ -12,34 +12,48 @@
 #include <sys/stat.h>
 #include <time.h>
 
+enum { DIR_BYTES = sizeof(((struct nsi_recording *)0)->dir) };
+
 bool files_lost(int r)
 {
-	return r == -ENOSPC || r == -EDQUOT || r == -EROFS || r == -EIO || r == -ENOMEM;
+	return r == -ENOSPC || r == -EDQUOT || r == -EROFS || r == -EIO;
 }
 
-/* Every directory that is missing, for root alone. */
-static int make_above(const char *path)
+/* Whatever directory is missing is made, for root alone, in one that nobody else can change. */
+static int open_above(const char *path, int *ret_fd, struct nsi_error *err)
 {
-	char part[sizeof(((struct nsi_recording *)0)->dir)];
+	char parent[DIR_BYTES];
+	cleanup_fd int above = -1;
+	int r = nsi_open_trusted(path, O_PATH | O_DIRECTORY, ret_fd, NULL, err);
+	size_t len = strlen(path);
 
-	nsi_copy(part, sizeof(part), path);
-	for (char *slash = strchr(part + 1, '/');; slash = strchr(slash + 1, '/')) {
-		if (slash)
-			*slash = '\0';
-		if (mkdir(part, 0700) < 0 && errno != EEXIST)
-			return -errno;
-		if (!slash)
-			return 0;
-		*slash = '/';
-	}
+	if (r != -ENOENT)
+		return r;
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	while (len > 1 && path[len - 1] != '/')
+		len--;
+	snprintf(parent, sizeof(parent), "%.*s", (int)len, path);
+	r = open_above(parent, &above, err);
+	if (r < 0)
+		return r;
+	if (mkdirat(above, path + len, 0700) < 0 && errno != EEXIST)
+		return nsi_fail(err, errno, "making the directory of recordings", path, NULL);
+	return nsi_open_trusted(path, O_PATH | O_DIRECTORY, ret_fd, NULL, err);
 }
 
-static int open_user(int above, const char *user)
+static int open_directories(struct files *files, const struct nsi_record_order *order, struct nsi_error *err)
 {
-	if (mkdirat(above, user, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	int fd = openat(above, user, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	int r = files->above < 0 ? open_above(order->recording.dir, &files->above, err) : 0;
+
+	if (r < 0 || files->dir >= 0)
+		return r;
+	if (mkdirat(files->above, order->user, 0700) < 0 && errno != EEXIST)
+		return nsi_fail(err, errno, "making the directory of recordings of", order->user, NULL);
+	files->dir = openat(files->above, order->user, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return files->dir < 0
+		       ? nsi_fail(err, errno, "opening the directory of recordings of", order->user, NULL)
+		       : 0;
 }
 
 static int make_name(struct files *files)
@@ -50,69 +64,40 @@ static int make_name(struct files *files)
 	size_t n;
 
 	if (getrandom(id, sizeof(id), 0) != (ssize_t)sizeof(id))
-		return -EIO;
+		return -EAGAIN;
 	for (size_t i = 0; i < sizeof(id); i++)
 		snprintf(files->session + 2 * i, 3, "%02x", id[i]);
 	n = strftime(files->name, sizeof(files->name), "%Y%m%dT%H%M%SZ-", gmtime_r(&now, &tm));
-	return nsi_copy(files->name + n, sizeof(files->name) - n, files->session) ? 0 : -EIO;
+	return nsi_copy(files->name + n, sizeof(files->name) - n, files->session) ? 0 : -EINVAL;
 }
 
 int files_open(struct files *files, const struct nsi_record_order *order, struct nsi_error *err)
 {
-	const char *dir = order->recording.dir;
-	cleanup_fd int above = -1;
-
-	files->dir = -1;
 	int r = make_name(files);
-	if (r == 0)
-		r = make_above(dir);
-	if (r < 0)
-		return nsi_fail(err, -r, "making the directory of recordings", dir, NULL);
-	r = nsi_open_trusted(dir, O_PATH | O_DIRECTORY, &above, NULL, err);
-	if (r < 0)
-		return r;
-	files->dir = open_user(above, order->user);
-	return files->dir < 0 ? nsi_fail(err, -files->dir, "making the directory of recordings of",
-					order->user, NULL)
-			      : 0;
+
+	return r < 0 ? nsi_fail(err, -r, "naming the recording of", order->user, NULL)
+		     : open_directories(files, order, err);
 }
 
-int files_terminal(const struct files *files, int number)
+int files_terminal(struct recorder *r, int number)
 {
 	char name[RECORD_NAME + 24];
+	int res = open_directories(&r->files, r->order, NULL);
 
-	snprintf(name, sizeof(name), "%s.%d.cast", files->name, number);
+	if (res < 0)
+		return res;
+	snprintf(name, sizeof(name), "%s.%d.cast", r->files.name, number);
 	int fd = openat(
-		files->dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	return fd < 0 ? -errno : fd;
+		r->files.dir, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	flock(fd, LOCK_EX | LOCK_NB); /* nobody else knows it yet */
+	return fd;
 }
 
 /* ------------------------------------------------------------------ the session */
 
-static void put_string(FILE *f, const char *text)
-{
-	char out[NSI_CAST_TEXT];
-	struct nsi_utf8 held = {0};
-
-	nsi_cast_text(&held, text, strnlen(text, NSI_CAST_CHUNK), true, out);
-	fprintf(f, "\"%s\"", out);
-}
-
-static void put_text(FILE *f, const char *key, const char *text)
-{
-	fprintf(f, ", \"%s\": ", key);
-	if (text[0])
-		put_string(f, text);
-	else
-		fputs("null", f);
-}
-
-static void put_number(FILE *f, const char *key, unsigned long long number)
-{
-	fprintf(f, ", \"%s\": %llu", key, number);
-}
-
-static void put_time(FILE *f, const char *key, long long at)
+static void emit_time(struct emit *e, const char *key, long long at)
 {
 	char text[32] = "";
 	time_t seconds = (time_t)at;
@@ -120,98 +105,107 @@ static void put_time(FILE *f, const char *key, long long at)
 
 	if (at)
 		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&seconds, &tm));
-	put_text(f, key, text);
+	emit_known(e, key, text);
 }
 
-static void put_command(FILE *f, const struct nsi_record_order *order)
+static void emit_command(struct emit *e, const struct nsi_record_order *order)
 {
-	uint32_t at = 0;
-
-	fprintf(f, ", \"command\": %s", order->command_len ? "[" : "null");
-	while (at < order->command_len) {
-		fputs(at ? ", " : "", f);
-		put_string(f, order->command + at);
-		at += (uint32_t)strnlen(order->command + at, order->command_len - at) + 1;
-	}
-	fputs(order->command_len ? "]" : "", f);
+	if (!order->command_len)
+		return emit_null(e, "command");
+	emit_open(e, "command", '[');
+	for (uint32_t at = 0; at < order->command_len;
+		at += (uint32_t)strnlen(order->command + at, order->command_len - at) + 1)
+		emit_text(e, NULL, order->command + at);
+	emit_close(e, ']');
 }
 
-static void put_terminals(FILE *f, const struct recorder *r)
+static void emit_terminal(struct emit *e, const struct recorder *r, int i)
 {
+	const struct terminal *t = &r->terminals[i];
+	const bool file = t->tally->begun || (!t->to && !t->tally->code);
 	char name[RECORD_NAME + 24];
-	bool more = false;
 
-	fputs(", \"terminals\": [", f);
-	for (const struct terminal *t = r->terminals; t; t = t->next) {
-		const bool file = t->tally->begun || (!t->to && !t->tally->code);
-
-		/* One that nobody came to use is not worth a word; one that goes on may come to be used. */
-		if (!file && !t->tally->code)
-			continue;
-		snprintf(name, sizeof(name), "%s.%d.cast", r->files.name, t->number);
-		fprintf(f, "%s{\"number\": %d", more ? ", " : "", t->number);
-		put_text(f, "file", file ? name : "");
-		put_time(f, "start", t->from);
-		put_time(f, "end", t->to);
-		put_number(f, "output_bytes", t->tally->output);
-		put_number(f, "input_bytes", t->tally->input);
-		put_text(f, "lost", t->tally->code ? strerrordesc_np(t->tally->code) : "");
-		fputc('}', f);
-		more = true;
-	}
-	fputs("]}\n", f);
+	/* One that nobody came to use is not worth a word; one that goes on may come to be used. */
+	if (!file && !t->tally->code)
+		return;
+	snprintf(name, sizeof(name), "%s.%d.cast", r->files.name, i + 1);
+	emit_open(e, NULL, '{');
+	emit_number(e, "number", i + 1);
+	emit_known(e, "file", file ? name : "");
+	emit_time(e, "start", t->from);
+	emit_time(e, "end", t->to);
+	emit_number(e, "output_bytes", (long long)t->tally->output);
+	emit_number(e, "input_bytes", (long long)t->tally->input);
+	emit_known(e, "lost", t->tally->code ? strerrordesc_np(t->tally->code) : "");
+	emit_close(e, '}');
 }
 
-static void put_session(FILE *f, const struct recorder *r)
+static void emit_session(struct emit *e, const struct recorder *r)
 {
 	const struct nsi_record_order *o = r->order;
 
-	fputs("{\"version\": 1", f);
-	put_text(f, "session", r->files.session);
-	put_text(f, "user", o->user);
-	put_number(f, "uid", o->uid);
-	put_number(f, "rule", (unsigned)o->line);
-	put_text(f, "container", o->container);
-	put_text(f, "service", o->origin.service);
-	put_text(f, "from", o->origin.from);
-	put_number(f, "leader", (unsigned)r->leader_pid);
-	put_time(f, "start", r->from);
-	put_time(f, "end", r->to);
-	put_command(f, o);
-	put_terminals(f, r);
+	emit_open(e, NULL, '{');
+	emit_number(e, "version", 1);
+	emit_text(e, "session", r->files.session);
+	emit_text(e, "user", o->user);
+	emit_number(e, "uid", o->uid);
+	emit_number(e, "rule", o->line);
+	emit_known(e, "container", o->container);
+	emit_known(e, "service", o->origin.service);
+	emit_known(e, "from", o->origin.from);
+	emit_number(e, "leader", r->leader_pid);
+	emit_time(e, "start", r->from);
+	emit_time(e, "end", r->to);
+	emit_command(e, o);
+	emit_open(e, "terminals", '[');
+	for (int i = 0; i < r->n_terminals; i++)
+		emit_terminal(e, r, i);
+	emit_close(e, ']');
+	emit_close(e, '}');
 }
 
-/* In place: who reads it meanwhile may see the end of it missing. */
-int files_session(const struct recorder *r)
+static int make_text(const struct recorder *r, char **ret_text, size_t *ret_len)
 {
+	struct emit e = {.to = open_memstream(ret_text, ret_len)};
+
+	if (!e.to)
+		return -ENOMEM;
+	emit_session(&e, r);
+	return fclose(e.to) == 0 ? 0 : -ENOMEM;
+}
+
+/*
+ * Another file is put in the place of the one before: whoever reads it, and whenever we end, it is one or the
+ * other. There is none that is not locked.
+ */
+int files_session(struct recorder *r)
+{
+	struct files *files = &r->files;
+	char name[RECORD_NAME + 8], made[sizeof(name) + 4];
 	cleanup_free char *text = NULL;
 	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
+	int res = open_directories(files, r->order, NULL);
 
-	if (!f)
-		return -ENOMEM;
-	put_session(f, r);
-	if (fclose(f) != 0)
-		return -ENOMEM;
-	ssize_t n = pwrite(r->files.about, text, len, 0);
-	if (n != (ssize_t)len)
-		return n < 0 ? -errno : -ENOSPC;
-	return ftruncate(r->files.about, (off_t)len) < 0 ? -errno : 0;
-}
-
-int files_begin(struct recorder *r)
-{
-	char name[RECORD_NAME + 8];
-
-	snprintf(name, sizeof(name), "%s.json", r->files.name);
-	r->files.about =
-		openat(r->files.dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (r->files.about < 0 || flock(r->files.about, LOCK_EX | LOCK_NB) < 0)
+	if (res == 0)
+		res = make_text(r, &text, &len);
+	if (res < 0)
+		return res;
+	snprintf(name, sizeof(name), "%s.json", files->name);
+	snprintf(made, sizeof(made), "%s.new", name);
+	cleanup_fd int fd =
+		openat(files->dir, made, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
 		return -errno;
-	int res = files_session(r);
+	flock(fd, LOCK_EX | LOCK_NB);
+	res = nsi_write_full(fd, text, len);
+	if (res == 0 && renameat(files->dir, made, files->dir, name) < 0)
+		res = -errno;
 	if (res < 0) {
-		unlinkat(r->files.dir, name, 0);
-		close(nsi_take_fd(&r->files.about));
+		unlinkat(files->dir, made, 0);
+		return res;
 	}
-	return res;
+	if (files->about >= 0)
+		close(files->about);
+	files->about = nsi_take_fd(&fd);
+	return 0;
 }

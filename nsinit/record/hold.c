@@ -1,12 +1,11 @@
 /*
  * sshd takes the end of a shell for the end of its output: it reads what is there, and closes. With us in
  * between some of it may still be on its way. So we hold the signal back by which sshd hears of the end,
- * ptrace(2), until all has been passed on. Nothing else of sshd's process is touched; with us it ends.
+ * ptrace(2), until all has been passed on, but no longer than some seconds. With us the process ends.
  */
 #include "../../libcore/act/proc.h"
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/compat.h"
-#include "../../libcore/base/log.h"
 #include "../../libcore/parse/proc.h"
 #include "record.h"
 
@@ -16,30 +15,44 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
-#include <syslog.h>
 
-void hold_begin(struct recorder *r, int pidfd)
+enum { HOLD_MS = 5000 };
+
+int hold_begin(struct recorder *r, int pidfd, struct nsi_error *err)
 {
 	pid_t pid;
 
-	/* At worst the last lines are in the recording, and not on the screen. */
-	if (r->held.pid > 0 || nsi_pidfd_number(pidfd, &pid) < 0 ||
-		ptrace(PTRACE_SEIZE, pid, 0L, (long)PTRACE_O_EXITKILL) < 0) {
-		nsi_log("nsinit", LOG_WARNING,
-			"reason=record user=%s session=%s sshd cannot be held at the end of a terminal: %s",
-			r->order->user, r->files.session, strerrordesc_np(errno));
-		return;
-	}
+	int res = nsi_pidfd_number(pidfd, &pid);
+	if (res == 0 && r->held.pid == pid)
+		return 0;
+	if (res == 0 && (r->held.pid > 0 || ptrace(PTRACE_SEIZE, pid, 0L, (long)PTRACE_O_EXITKILL) < 0))
+		res = r->held.pid > 0 ? -EBUSY : -errno;
+	if (res < 0)
+		return nsi_fail(err, -res, "holding", "sshd's process at the end of a terminal",
+			"see kernel.yama.ptrace_scope, and what else keeps root from ptrace(2)");
 	r->held.pid = pid;
+	return 0;
+}
+
+static void let(struct recorder *r)
+{
+	loop_timer_cancel(r->loop, &r->held.deadline);
+	r->held.owes = false;
+	r->held.lets = true;
+	kill(r->held.pid, SIGCHLD);
 }
 
 void hold_check(struct recorder *r)
 {
-	if (!r->held.owes || !slots_passed_on(r))
-		return;
-	r->held.owes = false;
-	r->held.lets = true;
-	kill(r->held.pid, SIGCHLD);
+	if (r->held.owes && slots_passed_on(r))
+		let(r);
+}
+
+/* A client that takes nothing is no reason to keep the other terminals of its connection from their end. */
+static void too_long(struct loop *loop, int fd, void *data)
+{
+	(void)loop, (void)fd;
+	let(data);
 }
 
 static void go_on(struct recorder *r, int sig)
@@ -92,9 +105,17 @@ static void stopped(struct recorder *r, int sig, int event)
 		r->held.owes = true;
 		r->held.ended = count_ended(r->held.pid);
 		go_on(r, 0);
+		loop_timer_set(r->loop, &r->held.deadline, HOLD_MS, too_long, r);
 		slots_ask(r);
 		hold_check(r);
 	}
+}
+
+static void forget(struct recorder *r)
+{
+	loop_timer_cancel(r->loop, &r->held.deadline);
+	r->held.pid = 0;
+	r->held.owes = false;
 }
 
 void hold_look(struct recorder *r)
@@ -105,6 +126,6 @@ void hold_look(struct recorder *r)
 		if (WIFSTOPPED(status))
 			stopped(r, WSTOPSIG(status), (int)((unsigned)status >> 16));
 		else
-			r->held.pid = 0;
+			forget(r);
 	}
 }

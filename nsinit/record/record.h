@@ -14,26 +14,35 @@
 
 enum { RECORD_SESSION = 17, RECORD_NAME = 48 };
 
+/* Terminals that one session can have, one after the other: what is written down of them is one text. */
+enum { RECORD_TERMINALS = 1000 };
+
 /* Where it is written. */
 struct files {
-	int dir;                      /* of the user; -1: nothing can be written */
+	int above;                    /* record_dir; -1: it could not be made */
+	int dir;                      /* of the user; -1: neither could that */
 	int about;                    /* what is known of the session; locked as long as it lasts; or -1 */
+	bool unwritten;               /* it is not up to date */
 	char session[RECORD_SESSION]; /* the session's id */
 	char name[RECORD_NAME];       /* what the names of all its files begin with */
 };
 
-/* What a terminal's process tells the keeper, in memory that both have. */
+/* What a terminal's process tells the keeper, in memory that all have. */
 struct tally {
 	uint64_t output, input; /* bytes passed on */
 	uint32_t asked, passed; /* see slots_ask() */
-	int code;               /* an errno value: why the recording has ended early; 0: it has not */
+	int code;               /* an errno value: why something is missing in the recording; 0: nothing is */
 	bool begun;             /* there is a file */
+};
+
+/* The memory that all processes of a session have. */
+struct shared {
+	uint64_t written; /* bytes of all its recordings */
+	struct tally tallies[RECORD_TERMINALS];
 };
 
 /* A terminal that a program of the session has, or has had. */
 struct terminal {
-	struct terminal *next;
-	int number;         /* of the session, from 1 on */
 	long long from, to; /* seconds since 1970; 0: it has not ended */
 	struct tally *tally;
 };
@@ -45,13 +54,16 @@ struct recorder {
 	pid_t leader_pid; /* as the host numbers it */
 	long long from, to;
 	struct files files;
-	struct terminal *terminals; /* the last one first */
+	struct terminal terminals[RECORD_TERMINALS]; /* number 1 first */
+	int n_terminals;
+	struct shared *shared;
 	struct slots *slots;
 	struct {
 		pid_t pid; /* sshd's process of the session; 0: it is not held */
 		bool owes; /* a SIGCHLD is held back */
 		bool lets; /* the next one is to go through */
 		int ended; /* how many of its children had ended when the terminals were asked */
+		struct loop_timer deadline; /* of what is owed */
 	} held;
 	int answers;                /* an eventfd: a terminal has answered */
 	struct loop_timer deadline; /* of the end */
@@ -61,17 +73,16 @@ struct recorder {
 /* ------------------------------------------------------------------ files.c */
 
 /*
- * Make the user's directory and a name. -EPERM and the like: it must not be used. What a full or read-only
- * disk does is told by files_lost().
+ * Make a name, and the user's directory. -EPERM and the like: it must not be used. What a full or read-only
+ * disk does is told by files_lost(); what is missing then is tried again by those below.
  */
 int files_open(struct files *files, const struct nsi_record_order *order, struct nsi_error *err);
 /* Whether a failure is one that a session goes on with, unless its recording is required. */
 bool files_lost(int r);
-/* A new file for terminal `number`. -errno. */
-int files_terminal(const struct files *files, int number);
-/* Write down what is known of the session: the first time, and in the place of that. 0 or -errno. */
-int files_begin(struct recorder *r);
-int files_session(const struct recorder *r);
+/* A new file for terminal `number`, locked as long as it is open. -errno. */
+int files_terminal(struct recorder *r, int number);
+/* Write down what is known of the session, in the place of what was known before. 0 or -errno. */
+int files_session(struct recorder *r);
 
 /* ------------------------------------------------------------------ terminal.c */
 
@@ -101,8 +112,11 @@ bool slots_passed_on(const struct recorder *r);
 
 /* ------------------------------------------------------------------ hold.c */
 
-/* Have sshd's process wait where it has to, from now on. */
-void hold_begin(struct recorder *r, int pidfd);
+/*
+ * Have sshd's process wait where it has to, from now on, and end with us. Where the kernel allows no
+ * ptrace(2) neither is so, and at worst the last lines are in the recording and not on the screen.
+ */
+int hold_begin(struct recorder *r, int pidfd, struct nsi_error *err);
 /* A child of ours, or that process, has changed its state. */
 void hold_look(struct recorder *r);
 /* A terminal has passed on what it had, or has ended. */
@@ -111,7 +125,7 @@ void hold_check(struct recorder *r);
 /* ------------------------------------------------------------------ cmd_record.c */
 
 /* Write down how it stands; whatever cannot be written is logged. */
-void recorder_note(const struct recorder *r);
+void recorder_note(struct recorder *r);
 /* A terminal has ended: perhaps the last that was waited for. */
 void recorder_freed(struct recorder *r);
 

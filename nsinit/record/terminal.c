@@ -13,11 +13,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <syslog.h>
 #include <termios.h>
 
 enum { FRONT, BACK, SIGNALS, SOURCES };
+
+/* Users decide how much it has to do: supervisors and keepers, its neighbours, come first. */
+enum { NICE = 5 };
 
 struct buffer {
 	size_t at, len;
@@ -25,58 +29,68 @@ struct buffer {
 };
 
 struct passage {
-	const struct recorder *recorder;
-	struct terminal *terminal;
+	struct recorder *recorder;
+	const struct terminal *terminal;
+	int number;
 	int front, back, signals;
 	struct winsize size;
 	struct nsi_cast cast;
 	struct buffer input, output;
-	bool asked; /* the keeper waits for an answer */
+	bool failing; /* the recording, for the time being */
+	bool asked;   /* the keeper waits for an answer */
+	bool gone;    /* the shell's side: what it has written is all that is still passed on */
 };
 
 /* ------------------------------------------------------------------ the recording */
 
-/* False: it must not go on without. */
-static bool lost(struct passage *p, int r)
+static void say(const struct passage *p, int priority, const char *what, const char *why)
 {
-	const struct nsi_record_order *order = p->recorder->order;
+	nsi_log("nsinit", priority, "reason=record user=%s session=%s the recording of terminal %d %s%s",
+		p->recorder->order->user, p->recorder->files.session, p->number, what, why);
+}
 
-	if (r == 0)
-		return true;
-	p->terminal->tally->code = -r;
-	nsi_log("nsinit", LOG_WARNING,
-		"reason=record user=%s session=%s recording of terminal %d stopped: %s%s", order->user,
-		p->recorder->files.session, p->terminal->number,
-		r == -EFBIG ? "record_size is reached" : strerrordesc_np(-r),
-		order->recording.required ? "; the terminal is hung up" : "");
-	return !order->recording.required;
+/* `r` is the recording's last word. False: the terminal must not go on without. */
+static bool judge(struct passage *p, int r)
+{
+	const bool required = p->recorder->order->recording.required;
+
+	if (r < 0) {
+		p->terminal->tally->code = -r;
+		if (!p->failing)
+			say(p, LOG_WARNING, required ? "fails, the terminal is hung up: " : "stops: ",
+				r == -EFBIG ? "record_size is reached" : strerrordesc_np(-r));
+		p->failing = true;
+	} else if (p->failing && p->cast.fd >= 0 && !p->cast.retry) {
+		say(p, LOG_NOTICE, "goes on, with a piece missing", "");
+		p->failing = false;
+	}
+	return r == 0 || !required;
 }
 
 /* With the first that is to be written: a terminal that nobody came to use leaves nothing. */
-static bool begin(struct passage *p)
+static int begin(struct passage *p)
 {
 	const struct nsi_record_order *order = p->recorder->order;
-	char title[320];
-	const struct nsi_cast_head head = {.columns = p->size.ws_col ? p->size.ws_col : 80,
-		.rows = p->size.ws_row ? p->size.ws_row : 24,
-		.title = title};
-	struct tally *tally = p->terminal->tally;
+	struct nsi_cast_head head = {.columns = p->size.ws_col ? p->size.ws_col : 80,
+		.rows = p->size.ws_row ? p->size.ws_row : 24};
 
-	if (tally->begun || tally->code)
-		return true;
-	snprintf(title, sizeof(title), "%s %s", order->user, p->recorder->files.session);
-	int r = p->recorder->files.dir < 0 ? -ENOSPC
-					   : files_terminal(&p->recorder->files, p->terminal->number);
-	if (r >= 0) {
-		tally->begun = true;
-		r = nsi_cast_begin(&p->cast, r, order->recording.size, &head);
-	}
-	return lost(p, r);
+	if (p->terminal->tally->begun)
+		return 0;
+	int fd = files_terminal(p->recorder, p->number);
+	if (fd < 0)
+		return fd;
+	p->terminal->tally->begun = true;
+	snprintf(head.title, sizeof(head.title), "%s %s", order->user, p->recorder->files.session);
+	return nsi_cast_begin(&p->cast, fd, &head);
 }
 
 static bool note(struct passage *p, char kind, const char *data, size_t len)
 {
-	return begin(p) && lost(p, nsi_cast_data(&p->cast, kind, data, len));
+	int r = begin(p);
+
+	if (r < 0)
+		p->cast.missing += len;
+	return judge(p, r < 0 ? r : nsi_cast_data(&p->cast, kind, data, len));
 }
 
 /* ------------------------------------------------------------------ passing on */
@@ -116,19 +130,21 @@ static bool resize(struct passage *p)
 	bool other = size.ws_col != p->size.ws_col || size.ws_row != p->size.ws_row;
 	p->size = size;
 	ioctl(p->back, TIOCSWINSZ, &size);
-	return !other || !p->terminal->tally->begun ||
-	       lost(p, nsi_cast_resize(&p->cast, size.ws_col, size.ws_row));
+	return !other || judge(p, nsi_cast_resize(&p->cast, size.ws_col, size.ws_row));
 }
 
 /* False: it is over. */
 static bool take_input(struct passage *p)
 {
+	const struct nsi_recording *recording = &p->recorder->order->recording;
 	int r = fill(p->front, &p->input);
 
 	if (r > 0) {
 		p->terminal->tally->input += p->input.len;
-		if (p->recorder->order->recording.input && !note(p, 'i', p->input.data, p->input.len))
+		if (recording->input && !note(p, 'i', p->input.data, p->input.len))
 			return false;
+		if (recording->required && !judge(p, begin(p)))
+			return false; /* nothing that is typed is to be done unrecorded */
 	}
 	return r >= 0;
 }
@@ -188,13 +204,17 @@ static bool turn(struct passage *p, const struct pollfd *of)
 
 	if ((of[SIGNALS].revents & in) && !take_signal(p))
 		return false;
+	if (of[BACK].revents & POLLHUP) {
+		p->gone = true;
+		p->input.len = 0;
+	}
 	if ((of[BACK].revents & out) && p->input.len > 0 && !flush(p->back, &p->input))
 		return false;
 	if ((of[FRONT].revents & out) && p->output.len > 0 && !flush(p->front, &p->output))
 		return false;
 	if ((of[FRONT].revents & POLLHUP) && !(of[FRONT].revents & POLLIN))
 		return false;
-	if ((of[FRONT].revents & in) && p->input.len == 0 && !take_input(p))
+	if ((of[FRONT].revents & in) && p->input.len == 0 && !p->gone && !take_input(p))
 		return false;
 	return !(of[BACK].revents & in) || p->output.len > 0 || take_output(p);
 }
@@ -204,17 +224,16 @@ static void pass(struct passage *p)
 	struct pollfd of[SOURCES] = {{.fd = p->front}, {.fd = p->back}, {.fd = p->signals, .events = POLLIN}};
 
 	do {
-		of[FRONT].events =
-			(short)((p->input.len == 0 ? POLLIN : 0) | (p->output.len > 0 ? POLLOUT : 0));
-		of[BACK].events =
-			(short)((p->output.len == 0 ? POLLIN : 0) | (p->input.len > 0 ? POLLOUT : 0));
-		/* A terminal that is gone would be told without end while there is still output to pass on.
-		 */
+		const bool input = p->input.len == 0 && !p->gone, output = p->output.len == 0;
+
+		of[FRONT].events = (short)((input ? POLLIN : 0) | (output ? 0 : POLLOUT));
+		of[BACK].events = (short)((output ? POLLIN : 0) | (p->input.len > 0 ? POLLOUT : 0));
+		/* That it is gone would be told without end while there is still output to pass on. */
 		of[BACK].fd = of[BACK].events ? p->back : -1;
 		if (poll(of, SOURCES, -1) < 0 && errno != EINTR)
 			break;
 	} while (turn(p, of) && (!p->asked || answer(p)));
-	lost(p, nsi_cast_end(&p->cast));
+	judge(p, nsi_cast_end(&p->cast));
 }
 
 /* ------------------------------------------------------------------ the process */
@@ -232,15 +251,20 @@ static int watch_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* All that it needs is open: it has no right to anything else. */
-_Noreturn static void run(const struct recorder *r, struct terminal *t, int front, int back, pid_t keeper)
+/* All that it needs is open. It keeps none of root's capabilities: what it reads is anybody's. */
+_Noreturn static void run(struct recorder *r, const struct terminal *t, int front, int back, pid_t keeper)
 {
 	static struct passage p;
-	const int kept[] = {0, 1, 2, front, back, r->files.dir, r->answers};
+	const int kept[] = {0, 1, 2, front, back, r->files.above, r->files.dir, r->answers};
 	struct nsi_error err = {0};
 
-	p = (struct passage){
-		.recorder = r, .terminal = t, .front = front, .back = back, .cast.fd = -1, .signals = -1};
+	p = (struct passage){.recorder = r,
+		.terminal = t,
+		.number = (int)(t - r->terminals) + 1,
+		.front = front,
+		.back = back,
+		.cast = {.fd = -1, .limit = r->order->recording.size, .used = &r->shared->written},
+		.signals = -1};
 	closelog();
 	if (nsi_close_all_but(kept, sizeof(kept) / sizeof(kept[0])) < 0 || setsid() < 0 ||
 		nsi_tty_control(front, &err) < 0 || (p.signals = watch_signals()) < 0 ||
@@ -250,6 +274,7 @@ _Noreturn static void run(const struct recorder *r, struct terminal *t, int fron
 			r->files.session, err.code ? err.cause : strerrordesc_np(errno));
 		_exit(1);
 	}
+	setpriority(PRIO_PROCESS, 0, NICE);
 	resize(&p);
 	pass(&p);
 	_exit(0);

@@ -3,8 +3,10 @@
 #include "../../libcore/parse/policy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -91,15 +93,18 @@ static int check_file(int fd, size_t size)
 	return n;
 }
 
+static uint64_t used;
+
 static struct nsi_cast begin(uint64_t limit, int *ret_copy)
 {
 	const struct nsi_cast_head head = {.columns = 80, .rows = 24, .title = "alice \"at\" \xff"};
+	struct nsi_cast cast = {.limit = limit, .used = &used};
 	int fd = memfd_create("cast", 0);
-	struct nsi_cast cast;
 
 	assert_true(fd >= 0);
+	used = 0;
 	*ret_copy = dup(fd);
-	assert_int_equal(nsi_cast_begin(&cast, fd, limit, &head), 0);
+	assert_int_equal(nsi_cast_begin(&cast, fd, &head), 0);
 	return cast;
 }
 
@@ -117,6 +122,7 @@ static void file(void **state)
 	assert_int_equal(nsi_cast_end(&cast), 0);
 	assert_int_equal(cast.fd, -1);
 	assert_int_equal(check_file(copy, cast.written), 5);
+	assert_int_equal(used, cast.written);
 	assert_int_equal(nsi_cast_data(&cast, 'o', "x", 1), 0);
 	close(copy);
 }
@@ -131,33 +137,62 @@ static void limit(void **state)
 		r = nsi_cast_data(&cast, 'o', "0123456789", 10);
 	assert_int_equal(r, -EFBIG);
 	assert_int_equal(cast.fd, -1);
-	assert_in_range(cast.written, 800, 1000);
+	assert_in_range(cast.written, 700, 1000);
 	assert_int_equal(check_file(copy, cast.written), n + 1); /* the head, and a marker for the last */
+	close(copy);
+	/* What others have written counts as well. */
+	cast = begin(1000, &copy);
+	used = 900;
+	assert_int_equal(nsi_cast_data(&cast, 'o', "x", 1), -EFBIG);
 	close(copy);
 }
 
-/* A disk that takes no more: what is there is whole. */
+/* How large a file may become stands in for the room that there is. */
+static void set_room(rlim_t room)
+{
+	struct rlimit l;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
+	l.rlim_cur = room;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+/* What is there is whole; and where there is room again it goes on, and says what it lacks. */
 static void full(void **state)
 {
-	int copy;
-	struct nsi_cast cast = begin(0, &copy);
-	struct stat st;
+	char path[] = "/tmp/test-cast.XXXXXX", text[4096];
+	struct nsi_cast cast = {.fd = -1};
+	int fd = mkstemp(path), copy = dup(fd);
 
 	(void)state;
-	assert_int_equal(nsi_cast_data(&cast, 'o', "x", 1), 0);
-	uint64_t whole = cast.written;
-	int pair[2];
-	assert_int_equal(pipe(pair), 0);
-	close(pair[1]);
-	close(cast.fd);
-	cast.fd = dup(pair[0]); /* cannot be written to, nor cut */
-	assert_true(nsi_cast_data(&cast, 'o', "y", 1) < 0);
-	assert_int_equal(cast.fd, -1);
-	assert_int_equal(cast.written, whole);
-	assert_int_equal(fstat(copy, &st), 0);
-	assert_int_equal(check_file(copy, whole), 2);
-	close(pair[0]);
+	assert_true(fd >= 0 && copy >= 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_APPEND), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	set_room(20);
+	cast.missing = 7;
+	assert_int_equal(nsi_cast_begin(&cast, fd, &(struct nsi_cast_head){80, 24, "x"}), -EFBIG);
+	assert_int_equal(check_file(copy, cast.written), 0);
+	set_room(RLIM_INFINITY);
+	assert_int_equal(nsi_cast_data(&cast, 'o', "begin", 5), 0);
+	assert_int_equal(check_file(copy, cast.written), 3); /* head, marker, event */
+	set_room(cast.written + 10);
+	assert_int_equal(nsi_cast_data(&cast, 'o', "first", 5), -EFBIG);
+	assert_int_equal(check_file(copy, cast.written), 3);
+	assert_int_equal(lseek(copy, 0, SEEK_END), (off_t)cast.written);
+	set_room(RLIM_INFINITY);
+	assert_int_equal(nsi_cast_data(&cast, 'o', "next", 4), 0); /* not yet */
+	assert_int_equal(cast.missing, 9);
+	usleep(1100 * 1000);
+	assert_int_equal(nsi_cast_data(&cast, 'o', "end", 3), 0);
+	assert_int_equal(cast.missing, 0);
+	assert_int_equal(nsi_cast_end(&cast), 0);
+	assert_int_equal(check_file(copy, cast.written), 5);
+	text[pread(copy, text, sizeof(text) - 1, 0)] = '\0';
+	assert_non_null(strstr(text, "\"m\", \"no room: 7 bytes are missing\"]\n"));
+	assert_non_null(strstr(text, "\"m\", \"no room: 9 bytes are missing\"]\n"));
+	assert_null(strstr(text, "first"));
 	close(copy);
+	unlink(path);
 }
 
 static struct nsi_policy *parse(const char *top, const char *options, struct nsi_error *err)
