@@ -4,14 +4,17 @@
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/compat.h"
 #include "../../libcore/base/io.h"
+#include "../../libcore/parse/policy.h"
 #include "server_parts.h"
 
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 
 /* Sessions by the door take two of this process's descriptors each. */
-enum { MAX_DOOR_SESSIONS = 128, DOOR_BATCH = 16 };
+enum { MAX_DOOR_SESSIONS = 128, DOOR_BATCH = 16, DOOR_FRESH_MS = 60000 };
 
 void server_close(struct server *server, int *fd)
 {
@@ -128,23 +131,61 @@ void server_accept(struct server *server)
 	accept_all(server, server->c->listen);
 }
 
+static long long real_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* Decided by the policy as it is, and so lately that the user is still of the same groups. */
+static bool is_fresh(const struct session *s)
+{
+	const long long age = loop_now() - s->since;
+	struct stat st;
+
+	if (stat(NSINIT_POLICY, &st) < 0)
+		st.st_ctim = (struct timespec){0}; /* PAM's lines may name another */
+	return age < DOOR_FRESH_MS &&
+	       st.st_ctim.tv_sec * 1000LL + st.st_ctim.tv_nsec / 1000000 < real_ms() - age;
+}
+
+/* Of whom, takes name services to say, on which we must not wait. */
+static bool policy_records(void)
+{
+	struct nsi_policy *policy = NULL;
+	struct nsi_error err = {0};
+	bool records = nsi_policy_load(NSINIT_POLICY, &policy, &err) < 0;
+
+	for (int i = 0; !records && i < policy->n_rules; i++)
+		records = policy->rules[i].options.recording.tty;
+	nsi_policy_free(policy);
+	return records;
+}
+
+/*
+ * What was decided for a session that is open holds for who comes in beside it, unless that is long ago or
+ * the policy has changed, and they might have to be recorded by now: nsinitd decides that anew.
+ */
 static int check_door(
 	const struct server *server, int sock, uid_t *ret_uid, int *ret_leader, struct nsi_error *err)
 {
-	bool open = false, recorded = false;
+	bool open = false, recorded = false, fresh = false;
 	int n = 0;
 
 	for (const struct session *s = server->sessions; s; s = s->next) {
 		open |= s->opens;
 		recorded |= s->opens && s->recorded;
+		fresh |= s->opens && is_fresh(s);
 		n += s->door;
 	}
 	if (n >= MAX_DOOR_SESSIONS)
 		return nsi_failf(
 			err, EBUSY, "opening a session in", server->c->id, NULL, "too many are open");
-	if (!open || recorded)
+	if (!open || recorded || (!fresh && policy_records()))
 		return nsi_failf(err, EAGAIN, "opening a session in", server->c->id, NULL, "%s",
-			recorded ? "what comes in here is not recorded" : "no login session is open");
+			open ? "what comes in here is not recorded" : "no login session is open");
 	return nsi_door_peer(sock, ret_uid, ret_leader, err);
 }
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import host
-from host import Terminal, nsinit, policy, run, ssh, until, wait_nothing_left
+from host import ROOTS, Terminal, nsinit, policy, run, ssh, until, wait_nothing_left
 from recording import RECORDS, ROOT, RULE, Recorded, cast, keepers, metadata, shown
 
 
@@ -107,6 +107,35 @@ class Ways(Recorded):
         (record,) = metadata()
         self.assertEqual((record['service'], record['user'], len(record['terminals'])), ('nsinit-shell', 'alice', 1))
         self.assertIn('got-word-inside', shown(self.one()))
+
+    def shell_of_alice(self, command):
+        run(['usermod', '-s', '/usr/bin/nsinit-shell', 'alice'])
+        self.addCleanup(run, ['usermod', '-s', '/bin/sh', 'alice'])
+        t = Terminal(['setpriv', '--reuid', 'alice', '--regid', 'alice', '--init-groups', '--reset-env', 'nsinit-shell', '-c', command])
+        self.addCleanup(t.end)
+        return t
+
+    def test_no_way_in_beside_a_session_of_an_unrecorded_time(self):
+        policy(['{ user = "alice"; rootfs = "%s"; }' % ROOT, '{ user = "bob"; rootfs = "%s"; record = "tty"; }' % f'{ROOTS}/bob'])
+        old = self.terminal('echo up; read x')
+        old.expect('up')
+        # It has just been decided that alice is not recorded.
+        t = self.shell_of_alice('echo beside')
+        self.assertEqual(t.finish(), 0)
+        self.assertIn('beside', t.text)
+        policy([RULE % (ROOT, '')])
+        t = self.shell_of_alice('echo reached; id')
+        self.assertNotEqual(t.finish(), 0)
+        self.assertNotIn('uid=', t.text)
+        self.assertEqual(glob.glob(f'{RECORDS}/*'), [])
+        self.broker()
+        t = self.shell_of_alice('echo by-$((1 + 1))')
+        self.assertEqual(t.finish(), 0)
+        self.assertIn('by-2', t.text)
+        old.type('\n')
+        old.finish()
+        self.over()
+        self.assertIn('by-2', shown(self.one()))
 
     def test_login(self):
         """PAM opens the session, but nobody comes in by the door of a supervisor, who does not record."""
