@@ -116,7 +116,7 @@ int nsi_session_terminal(struct nsi_session *s, struct nsi_error *err)
 	cleanup_fd int front = -1;
 	int r = 0;
 
-	if (s->relay)
+	if (s->relay && !s->order)
 		return 0;
 	if (s->order && (r = start_recorder(s, NSI_RECORD_FRONT, &front, err)) < 0)
 		return r;
@@ -160,7 +160,7 @@ int nsi_session_join(struct nsi_session *s, struct nsi_error *err)
 
 	if (r < 0)
 		r = nsi_fail(err, -r, "telling", "the container's supervisor", "it has ended");
-	if (r == 0 && s->recorder >= 0 && (r = nsi_record_join(s->recorder, err)) < 0)
+	if (r == 0 && s->order && (r = nsi_record_join(s->recorder, err)) < 0)
 		return r;
 	if (r == 0 && s->relay) /* the session gets a terminal of the host */
 		r = nsi_deny_terminal_input(err);
