@@ -323,11 +323,13 @@ int nsi_mount_nothing(struct nsi_error *err)
 
 int nsi_mount_detached(int fd, int *ret_tree, struct nsi_error *err)
 {
-	int tree = nsi_open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	struct mount_attr private = {.propagation = MS_PRIVATE};
+	cleanup_fd int tree = nsi_open_tree(fd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 
-	if (tree < 0)
+	/* What root inside mounts there later is not to appear here. */
+	if (tree < 0 || nsi_mount_setattr(tree, "", AT_EMPTY_PATH, &private) < 0)
 		return nsi_fail(err, errno, "copying the mount of", "the container's devpts", NULL);
-	*ret_tree = tree;
+	*ret_tree = nsi_take_fd(&tree);
 	return 0;
 }
 

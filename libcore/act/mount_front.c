@@ -77,7 +77,11 @@ int nsi_front_show(int view, int devpts, unsigned as, unsigned number, struct ns
 	snprintf(path, sizeof(path), "/dev/pts/%u", as);
 	snprintf(source, sizeof(source), "%u", number);
 	const char *name = path + sizeof("/dev/pts/") - 1;
-	cleanup_fd int tree = nsi_open_tree(devpts, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	/* A terminal of that file system: nothing that is mounted on it. */
+	cleanup_fd int node =
+		nsi_openat2(devpts, source, O_PATH | O_CLOEXEC, 0, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
+	cleanup_fd int tree =
+		node < 0 ? -1 : nsi_open_tree(node, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	if (tree < 0)
 		return nsi_fail(err, errno, "binding a terminal on", path, NULL);
 	/* What was there before is gone; the first time there is nothing. */

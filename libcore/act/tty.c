@@ -8,7 +8,9 @@
 
 int nsi_tty_master(int devpts, int *ret_master, unsigned *ret_number, struct nsi_error *err)
 {
-	cleanup_fd int master = openat(devpts, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NOFOLLOW);
+	/* Root inside may have mounted something on it. */
+	cleanup_fd int master = nsi_openat2(
+		devpts, "ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC, 0, RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS);
 	int unlock = 0;
 
 	if (master < 0)

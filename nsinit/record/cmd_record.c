@@ -179,6 +179,12 @@ static int start(struct recorder *r, struct nsi_error *err)
 	return res < 0 ? nsi_error_reason(err, "record") : 0;
 }
 
+static void finish(struct recorder *r)
+{
+	r->to = time(NULL);
+	recorder_note(r);
+}
+
 static int keep(struct recorder *r)
 {
 	struct nsi_error err = {0};
@@ -188,14 +194,15 @@ static int keep(struct recorder *r)
 		nsi_log("nsinit", LOG_ERR, "reason=record user=%s refused: %s", r->order->user,
 			nsi_error_text(&err, text, sizeof(text)));
 		nsi_record_say(r->sock, NSI_RECORD_READY, &err, NULL, 0);
+		if (r->files.about >= 0)
+			finish(r);
 		return NSI_EXIT_FAILED;
 	}
 	nsi_log("nsinit", LOG_INFO, "user=%s rule=%d container=%s session=%s leader=%d recorded in %s/%s",
 		r->order->user, r->order->line, r->order->container, r->files.session, (int)r->leader_pid,
 		r->order->recording.dir, r->order->user);
 	loop_run(r->loop);
-	r->to = time(NULL);
-	recorder_note(r);
+	finish(r);
 	return 0;
 }
 

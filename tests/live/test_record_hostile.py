@@ -5,7 +5,8 @@ import signal
 import subprocess
 import time
 
-from host import PORT, SSH_OPTIONS, nsinit, policy, run, ssh, wait_nothing_left
+import host
+from host import PORT, SPEC, SSH_OPTIONS, container, nsinit, policy, run, ssh, until, wait_nothing_left
 from recording import RECORDS, ROOT, RULE, Recorded, keepers, metadata, recorders, shown
 
 
@@ -137,6 +138,39 @@ class Hostile(Recorded):
         for pid, ticks in busy.items():
             if pid in recorders():
                 self.assertLess(cpu_ticks(pid) - ticks, 20)
+
+
+    def test_what_root_inside_mounts_on_its_terminals(self):
+        container('alice', {**SPEC, 'capabilities': {'keep': ['SYS_ADMIN', 'DAC_OVERRIDE', 'SETUID', 'SETGID', 'KILL', 'CHOWN']}}, full=True)
+        old = self.terminal()
+        old.type('echo up-$((1 + 1))\n')
+        old.expect('up-2')
+
+        def inside(script):
+            return nsinit('exec', '-C', ROOT, '--', 'sh', '-ec', script)
+        # No descriptor of a file of theirs is taken for a terminal.
+        done = inside('touch /tmp/x; mount --make-shared /dev/pts; mount --bind /tmp/x /dev/pts/ptmx; grep -c /tmp/x /proc/self/mountinfo')
+        self.assertEqual((done.returncode, done.stdout), (0, '1\n'), done.stderr)
+        done = ssh('alice', 'echo reached', options=['-tt'])
+        self.assertNotIn('reached\n', done.stdout)
+        self.assertIn('would have to be recorded', done.stdout)
+        until(lambda: 'ptmx: Invalid cross-device link' in host.log_text(), 'the reason')
+        done = inside('umount /dev/pts/ptmx')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        # Nothing is mounted in sshd's namespace.
+        new = self.terminal('echo again; read x')
+        new.expect('again')
+        done = inside('for i in $(seq 0 30); do ! [ -e /dev/pts/$i ] || mount --bind /tmp/x /dev/pts/$i; done; grep -c /tmp/x /proc/self/mountinfo')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertGreater(int(done.stdout), 15)
+        for record in metadata():
+            if record['end'] is None:
+                with open(f'/proc/{record["leader"]}/mountinfo') as f:
+                    self.assertEqual([line for line in f if '/tmp/x' in line], [])
+        # Terminals that were ready before are still what they were.
+        for t in (new, old):
+            t.type('exit\n')
+            t.finish()
 
 
 def cpu_ticks(pid):
