@@ -59,9 +59,7 @@ static int start(void *data, const struct nsi_exec *exec, struct nsi_process *re
 
 	if (recorded && exec->tty) {
 		with.terminal = recorded[1];
-		/* Before the shell looks; later ones come by way of the recorder. */
-		nsi_tty_size_of_ours(recorded[0]);
-		nsi_tty_size_of_ours(recorded[1]);
+		nsi_tty_size_of_ours(recorded[0], recorded[1]);
 	}
 	int r = nsi_join(&e->reply.confine, e->fds[NSI_FD_PID1], e->fds[NSI_FD_DEVPTS], &with, ret, err);
 	if (!recorded)

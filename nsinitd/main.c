@@ -74,15 +74,9 @@ static int record(
 	const struct nsi_login *who, int leader, struct nsi_reply *reply, int fds[], struct nsi_error *err)
 {
 	static const struct nsi_origin origin = {.service = "nsinit-shell"};
-	cleanup_free struct nsi_record_order *order = malloc(sizeof(*order));
-	cleanup_fd int sock = -1;
 	int pair[NSI_MAX_FDS];
+	int r = nsi_record_pair(who, &origin, NULL, true, leader, reply, fds[NSI_FD_DEVPTS], pair, err);
 
-	if (!order)
-		return nsi_fail(err, ENOMEM, "recording", "the session", NULL);
-	nsi_record_order(order, &who->user, &who->decision, &origin, reply);
-	order->way = NSI_RECORD_PAIR;
-	int r = nsi_record_start(order, leader, fds[NSI_FD_DEVPTS], &sock, pair, err);
 	if (r < 0)
 		return r;
 	reply->terminal = NSI_FD_DEVPTS + 1;
@@ -104,6 +98,7 @@ static int open_session(const char *policy, int client, struct nsi_reply *reply,
 	if (r == 0)
 		r = decide(policy, q.uid, who, err);
 	q.leader = leader;
+	q.recorded = who->decision.recording.tty;
 	if (r == 0)
 		r = nsi_ensure(who, &q, &sock, reply, fds, err);
 	if (r == 0 && who->decision.recording.tty)

@@ -65,13 +65,14 @@ bool nsi_has_terminal(void)
 	return fd >= 0 || errno != ENXIO;
 }
 
-void nsi_tty_size_of_ours(int fd)
+void nsi_tty_size_of_ours(int master, int terminal)
 {
 	struct winsize size;
 
 	for (int ours = 0; ours < 3; ours++)
 		if (ioctl(ours, TIOCGWINSZ, &size) == 0) {
-			ioctl(fd, TIOCSWINSZ, &size);
+			ioctl(master, TIOCSWINSZ, &size);
+			ioctl(terminal, TIOCSWINSZ, &size);
 			return;
 		}
 }

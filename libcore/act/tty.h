@@ -24,8 +24,11 @@ int nsi_tty_raw(int fd, struct nsi_error *err);
 /* Whether this process has one, as 0, 1 or 2 or as what controls it. */
 bool nsi_has_terminal(void);
 
-/* Let terminal `fd`, either end, have the size of the terminal that is our 0, 1 or 2. */
-void nsi_tty_size_of_ours(int fd);
+/*
+ * Let both have the size of the terminal that is our 0, 1 or 2: the two that a recorder stands between,
+ * before the shell looks. Later ones come by way of the recorder.
+ */
+void nsi_tty_size_of_ours(int master, int terminal);
 
 /* Make `slave` the controlling terminal of the calling session leader. */
 int nsi_tty_control(int slave, struct nsi_error *err);

@@ -28,8 +28,8 @@ struct nsi_request {
 	uint32_t magic;
 	enum nsi_ask ask;
 	uid_t uid;         /* of the login; with NSI_ASK_EXEC of who asks, or of the login that it is to be */
-	uint32_t recorded; /* with NSI_ASK_LOGIN, if not 0: nothing of it is to come in by the door, where
-			      nobody records */
+	uint32_t recorded; /* if not 0: with NSI_ASK_LOGIN nothing of it is to come in by the door, where
+			      nobody records; with NSI_ASK_SHELL its leader is to have no second one */
 	struct nsi_origin origin;
 };
 

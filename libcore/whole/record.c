@@ -36,7 +36,7 @@ void nsi_record_order(struct nsi_record_order *ret, const struct nsi_user *user,
 	ret->origin = *origin;
 }
 
-void nsi_record_command(struct nsi_record_order *order, char *const *argv)
+static void take_command(struct nsi_record_order *order, char *const *argv)
 {
 	for (; *argv; argv++) {
 		size_t len = strlen(*argv) + 1;
@@ -128,6 +128,22 @@ int nsi_record_start(const struct nsi_record_order *order, int leader, int devpt
 	if (r == 0)
 		*ret_sock = nsi_take_fd(&sock);
 	return r;
+}
+
+int nsi_record_pair(const struct nsi_login *who, const struct nsi_origin *origin, char *const *command,
+	bool terminal, int leader, const struct nsi_reply *reply, int devpts, int ret_pair[],
+	struct nsi_error *err)
+{
+	cleanup_free struct nsi_record_order *order = malloc(sizeof(*order));
+	cleanup_fd int sock = -1;
+
+	if (!order)
+		return nsi_fail(err, ENOMEM, "recording", "the session", NULL);
+	nsi_record_order(order, &who->user, &who->decision, origin, reply);
+	if (command)
+		take_command(order, command);
+	order->way = terminal ? NSI_RECORD_PAIR : NSI_RECORD_NOTHING;
+	return nsi_record_start(order, leader, devpts, &sock, ret_pair, err);
 }
 
 int nsi_record_terminals(int sock, int front, int terminals, struct nsi_error *err)

@@ -51,8 +51,7 @@ struct nsi_record_said {
 /* What is known of a session that is to be recorded. `reply` is the supervisor's. */
 void nsi_record_order(struct nsi_record_order *ret, const struct nsi_user *user,
 	const struct nsi_decision *decision, const struct nsi_origin *origin, const struct nsi_reply *reply);
-/* Its command: the NULL-terminated words, or those with which process `pid` was started. */
-void nsi_record_command(struct nsi_record_order *order, char *const *argv);
+/* Its command: the words with which process `pid` was started. */
 void nsi_record_command_of(struct nsi_record_order *order, pid_t pid);
 
 /*
@@ -62,6 +61,14 @@ void nsi_record_command_of(struct nsi_record_order *order, pid_t pid);
  */
 int nsi_record_start(const struct nsi_record_order *order, int leader, int devpts, int *ret_sock,
 	int ret_fds[], struct nsi_error *err);
+
+/*
+ * All of that for a login whose command is `command` (NULL: not known) and which, with `terminal`, is given
+ * one: ret_pair[0] is its master, ret_pair[1] the other end. `ret_pair` has room for NSI_MAX_FDS.
+ */
+int nsi_record_pair(const struct nsi_login *who, const struct nsi_origin *origin, char *const *command,
+	bool terminal, int leader, const struct nsi_reply *reply, int devpts, int ret_pair[],
+	struct nsi_error *err);
 
 /* With NSI_RECORD_FRONT, in a mount namespace of our own: have the terminals recorded from now on. */
 int nsi_record_terminals(int sock, int front, int terminals, struct nsi_error *err);

@@ -92,6 +92,25 @@ static void judge_peer(struct doctor *d)
 	close(pair[1]);
 }
 
+/* What recorders need of it, where there are any. */
+static void judge_recording(struct doctor *d)
+{
+	bool records = false;
+
+	for (int i = 0; d->policy && i < d->policy->n_rules; i++)
+		records |= d->policy->rules[i].options.recording.tty;
+	if (records && (access("/proc/sys/fs/dir-notify-enable", F_OK) < 0 ||
+			       is_number("/proc/sys/fs/dir-notify-enable", 0)))
+		doctor_find(d, DOCTOR_ERROR, "record-dnotify", "/proc/sys/fs/dir-notify-enable", 0,
+			"sysctl -w fs.dir-notify-enable=1, or boot a kernel with CONFIG_DNOTIFY",
+			"recorders do not hear of terminals: sshd refuses recorded users");
+	if (records && is_number("/proc/sys/kernel/yama/ptrace_scope", 3))
+		doctor_find(d, DOCTOR_WARNING, "record-ptrace", "/proc/sys/kernel/yama/ptrace_scope", 0,
+			"boot with kernel.yama.ptrace_scope = 2",
+			"recorders cannot hold sshd's processes: last lines may be recorded and not shown, "
+			"and with record_required sshd refuses recorded users");
+}
+
 /* ------------------------------------------------------------------ control groups */
 
 /* "memory, pids": those of the limits that the hierarchy has not. */
@@ -144,5 +163,6 @@ void doctor_kernel(struct doctor *d)
 	judge_user_namespaces(d);
 	judge_seccomp(d);
 	judge_peer(d);
+	judge_recording(d);
 	judge_groups(d);
 }

@@ -299,23 +299,15 @@ static int record(const struct exec_options *o, const struct nsi_login *who, str
 	struct nsi_exec *exec, struct nsi_error *err)
 {
 	static const struct nsi_origin origin = {.service = "nsinit exec"};
-	cleanup_free struct nsi_record_order *order = malloc(sizeof(*order));
-	cleanup_fd int sock = -1;
-	int fds[NSI_MAX_FDS];
+	int pair[NSI_MAX_FDS];
+	int r = nsi_record_pair(
+		who, &origin, o->command, f->tty, -1, &e->reply, e->fds[NSI_FD_DEVPTS], pair, err);
 
-	if (!order)
-		return nsi_fail(err, ENOMEM, "recording", o->command[0], NULL);
-	nsi_record_order(order, &who->user, &who->decision, &origin, &e->reply);
-	nsi_record_command(order, o->command);
-	order->way = f->tty ? NSI_RECORD_PAIR : NSI_RECORD_NOTHING;
-	int r = nsi_record_start(order, -1, e->fds[NSI_FD_DEVPTS], &sock, fds, err);
 	if (r < 0 || !f->tty)
 		return r;
-	e->master = fds[0];
-	exec->terminal = fds[1];
-	/* Before the command looks; later ones come by way of the recorder. */
-	nsi_tty_size_of_ours(e->master);
-	nsi_tty_size_of_ours(exec->terminal);
+	e->master = pair[0];
+	exec->terminal = pair[1];
+	nsi_tty_size_of_ours(e->master, exec->terminal);
 	return 0;
 }
 

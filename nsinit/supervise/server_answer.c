@@ -111,6 +111,20 @@ static int check_number(const struct server *server, struct nsi_error *err)
 	return nsi_error_reason(err, "sessions");
 }
 
+/* Each has processes of root beside it, that last as long as the leader. */
+static int check_alone(const struct session *s, struct nsi_error *err)
+{
+	for (const struct session *other = s->server->sessions; other; other = other->next) {
+		if (other == s || !other->recorded || other->ask != s->ask ||
+			other->leader_pid != s->leader_pid)
+			continue;
+		nsi_failf(err, EBUSY, "opening a session in", s->server->c->id, NULL,
+			"process %d has a recorded one already", (int)s->leader_pid);
+		return nsi_error_reason(err, "session");
+	}
+	return 0;
+}
+
 bool session_count(struct session *s, const struct nsi_request *q, int leader)
 {
 	if (s->leader >= 0 || leader < 0) {
@@ -163,6 +177,8 @@ void session_serve_shell(struct session *s, uid_t uid)
 		r = check_awake(s->server, &err);
 	if (r == 0 && !s->door)
 		r = check_number(s->server, &err);
+	if (r == 0 && s->recorded)
+		r = check_alone(s, &err);
 	if (r == 0 && !(s->server->c->plan->confine.namespaces & CLONE_NEWUSER)) {
 		nsi_failf(&err, EPERM, "opening a session in", s->server->c->id,
 			"remove userns = \"off\" from the rule",

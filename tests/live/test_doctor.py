@@ -601,6 +601,18 @@ class Kernel(Case):
             self.ill('no-rootless', severity='note', before=[*before, with_file.format(value), 'sh'])
             self.assertNotIn('no-rootless', self.healthy(before=[*before, with_file.format(1 - value), 'sh']))
 
+    def test_recording(self):
+        path = '/proc/sys/fs/dir-notify-enable'
+        yama = 'mount -t tmpfs none /proc/sys/kernel && mkdir /proc/sys/kernel/yama && echo {} >/proc/sys/kernel/yama/ptrace_scope; exec "$@"'
+        before = ['unshare', '-m', '--propagation', 'private', 'sh', '-c']
+        for code in ('record-dnotify', 'record-ptrace'):
+            self.assertNotIn(code, [f['code'] for f in self.findings(before=self.over(path, '0\n'))])
+        policy([GLASS, RULE.replace('}', 'record = "tty"; }')])
+        self.ill('record-dnotify', object=path, before=self.over(path, '0\n'))
+        self.ill('record-ptrace', severity='warning', before=[*before, yama.format(3), 'sh'])
+        for done in (self.findings(before=[*before, yama.format(2), 'sh']), self.findings(before=self.over(path, '1\n'))):
+            self.assertEqual([f for f in done if f['code'] in ('record-dnotify', 'record-ptrace')], [])
+
     def test_peer_pidfd(self):
         # On a later kernel the option is withheld by a filter on getsockopt.
         self.ill('no-peer-pidfd', severity='note', before=['python3', '-c', WITHOUT, '55'])

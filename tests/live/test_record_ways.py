@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -136,6 +137,20 @@ class Ways(Recorded):
         old.finish()
         self.over()
         self.assertIn('by-2', shown(self.one()))
+
+    def test_one_process_has_one_recorder(self):
+        self.broker()
+        script = ('import os, socket, time\nos.setresgid(%d, %d, %d); os.setresuid(%d, %d, %d)\nall = []\n'
+                  'for i in range(5):\n    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect("/run/nsinit/doors/nsinitd")\n'
+                  '    all.append(s); s.recv(200000)\nprint("asked", flush=True); input()')
+        ids = pwd.getpwnam('alice')
+        asker = subprocess.Popen(['python3', '-c', script % (*3 * [ids.pw_gid], *3 * [ids.pw_uid])],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(asker.communicate)
+        self.addCleanup(asker.kill)
+        self.assertEqual(asker.stdout.readline(), 'asked\n')
+        self.assertEqual(len(keepers()), 1)
+        self.assertEqual(host.log_text().count('has a recorded one already'), 4)
 
     def test_login(self):
         """PAM opens the session, but nobody comes in by the door of a supervisor, who does not record."""
