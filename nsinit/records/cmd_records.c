@@ -15,7 +15,7 @@
 struct options {
 	const char *dir;
 	bool json, dry;
-	double speed, idle;
+	struct records_way way;
 	struct nsi_record_store store;
 	char **rest;
 	int n_rest;
@@ -25,7 +25,8 @@ static int usage(void)
 {
 	fputs("usage: nsinit records [list] [--dir DIR] [--json] [USER]\n"
 	      "       nsinit records show [--dir DIR] SESSION\n"
-	      "       nsinit records play [--dir DIR] [--speed N] [--idle SECONDS] SESSION[.TERMINAL]\n"
+	      "       nsinit records play [--dir DIR] [--speed N] [--idle SECONDS] [--raw] "
+	      "SESSION[.TERMINAL]\n"
 	      "       nsinit records prune [--dir DIR] [--dry-run]\n",
 		stderr);
 	return NSI_EXIT_FAILED;
@@ -257,7 +258,7 @@ static int play_file(const struct options *o, const struct search *w, int number
 	if (r == 0 && columns > terminal_columns())
 		fprintf(stderr, "nsinit: it was %d columns wide, %d high\n", columns, rows);
 	if (r == 0)
-		r = records_play(f, o->speed, o->idle);
+		r = records_play(f, &o->way);
 	fclose(f);
 	return r < 0 ? nsi_failf(err, EINVAL, "playing", t->file, NULL, "it is no asciicast of version 2")
 		     : 0;
@@ -307,10 +308,11 @@ static bool parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {{"dir", required_argument, NULL, 'd'},
 		{"json", no_argument, NULL, 'j'}, {"speed", required_argument, NULL, 's'},
-		{"idle", required_argument, NULL, 'i'}, {"dry-run", no_argument, NULL, 'n'}, {0}};
+		{"idle", required_argument, NULL, 'i'}, {"dry-run", no_argument, NULL, 'n'},
+		{"raw", no_argument, NULL, 'r'}, {0}};
 	int c;
 
-	*o = (struct options){.speed = 1, .idle = 2};
+	*o = (struct options){.way = {.speed = 1, .idle = 2}};
 	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (c == 'd')
 			o->dir = optarg;
@@ -318,7 +320,9 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			o->json = true;
 		else if (c == 'n')
 			o->dry = true;
-		else if (c == '?' || !parse_number(optarg, c == 's' ? &o->speed : &o->idle))
+		else if (c == 'r')
+			o->way.raw = true;
+		else if (c == '?' || !parse_number(optarg, c == 's' ? &o->way.speed : &o->way.idle))
 			return false;
 	}
 	o->rest = argv + optind;

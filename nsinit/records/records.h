@@ -51,8 +51,14 @@ int records_event(FILE *f, double *ret_time, char *ret_kind, char **ret_text, si
 /* The first line of one. False: it is no recording. */
 bool records_head(FILE *f, int *ret_columns, int *ret_rows);
 
-/* Show it on standard output: `speed` times as fast, 0 for at once, no pause longer than `idle` seconds. */
-int records_play(FILE *f, double speed, double idle);
+struct records_way {
+	double speed; /* so many times as fast; 0: at once */
+	double idle;  /* no pause is longer, in seconds */
+	bool raw;     /* all that was shown, orders to the terminal of any kind among it */
+};
+
+/* Show it on standard output. */
+int records_play(FILE *f, const struct records_way *way);
 
 /*
  * Remove what is older than so many days; and until it is no more than `total` bytes on the disk, the oldest

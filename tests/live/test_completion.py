@@ -44,7 +44,7 @@ class Completion(unittest.TestCase):
 
     def test_records(self):
         self.assertEqual(offered('records', 'p'), ['play', 'prune'])
-        self.assertEqual(offered('records', 'play', '--'), ['--dir', '--speed', '--idle'])
+        self.assertEqual(offered('records', 'play', '--'), ['--dir', '--speed', '--idle', '--raw'])
         self.assertEqual(offered('records', 'list', 'ali'), ['alice'])
         self.assertEqual(offered('records', 'play', '--speed', ''), [])
 

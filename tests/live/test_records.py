@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from host import nsinit, policy, ssh
+from host import Terminal, nsinit, policy, ssh
 from recording import RECORDS, ROOT, RULE, Recorded, shown
 
 
@@ -39,6 +39,29 @@ class Records(Recorded):
         done = nsinit('records', 'play', '--speed', '4', '--idle', '4', first['session'])
         self.assertEqual(done.stdout, 'abc')
         self.assertTrue(1.7 <= time.monotonic() - begin < 5, time.monotonic() - begin)
+
+    def test_what_is_shown_does_nothing_to_who_looks(self):
+        first = self.sessions[0]
+        orders = ('\x1b]52;c;aGVyZQ==\x07', '\x1b]0;title\x1b\\', '\x1bP$qm\x1b\\', '\x9d0;title\x9c', '\x1b_x\x18', '\x1b]\x1b\x1b]x\x07')
+        events = [part for order in orders for part in (order[:2], order[2:] + 'plain ')] + ['\x1b[1mbold\x1b[m \u00e4\u0100']
+        with open(f'{RECORDS}/alice/{first["terminals"][0]["file"]}', 'w') as f:
+            f.write('{"version": 2, "width": 80, "height": 24}\n')
+            f.writelines(json.dumps([0.0, 'o', event]) + '\n' for event in events)
+        play = ['records', 'play', '--speed', '0', first['session']]
+        self.assertEqual(nsinit(*play).stdout, 'plain ' * len(orders) + events[-1])
+        self.assertEqual(nsinit(*play, '--raw').stdout, ''.join(events))
+        # What a terminal answers, and be it late, is not taken for what is typed.
+        t = Terminal(['sh', '-c', f'nsinit {" ".join(play)}; read x; echo got-$x'])
+        self.addCleanup(t.end)
+        t.expect('\x1b\\[c')
+        time.sleep(0.4)
+        t.type('id\n')
+        t.type('\x1b[?62c')
+        time.sleep(0.1)
+        t.type('late\n')
+        time.sleep(0.5)
+        t.type('mine\n')
+        t.expect('got-mine')
 
     def test_prune(self):
         self.assertEqual(nsinit('records', 'prune').returncode, 125)
