@@ -6,8 +6,8 @@ import re
 import time
 
 import host
-from host import run, ssh
-from recording import RECORDS, ROOT, Recorded, cast, metadata, shown
+from host import policy, run, ssh, until
+from recording import RECORDS, ROOT, RULE, Recorded, cast, metadata, shown
 
 
 class Login(Recorded):
@@ -153,3 +153,44 @@ class Login(Recorded):
         self.assertEqual(done.stdout, b'a\xffb\xc3\xa4\x1b[1m\x00c\xc2')
         self.over()
         self.assertEqual(shown(self.one()), 'a\ufffdb\u00e4\x1b[1m\x00c\ufffd')
+
+
+class Names(Recorded):
+    """A program's terminal is the one that SSH_TTY names."""
+
+    def open(self, options):
+        t = self.terminal('echo names $SSH_TTY $(tty) end; read x', options=options)
+        found = t.expect(r'names (\S+) (\S+) end')
+        self.assertEqual(found[1], found[2])
+        return t
+
+    def close(self, terminals):
+        for t in terminals:
+            t.type('\n')
+            self.assertEqual(t.finish(), 0)
+
+    def test_with_many_at_once_and_again(self):
+        first = self.open(())
+        options = self.multiplexer()  # another connection to the same container
+        terminals = [self.open(options) for _ in range(15)]
+        self.close(terminals[2:11][::-1])
+        terminals = terminals[:2] + terminals[11:] + [self.open(options) for _ in range(6)]
+        self.close([first, *terminals])
+        self.doCleanups()
+        self.over()
+        self.assertEqual(sorted(len(r['terminals']) for r in metadata()), [1, 21])
+
+    def test_others_have_no_terminal_of_that_name(self):
+        policy([RULE % (ROOT, 'userns = "off";'), '{ user = "carol"; rootfs = "%s"; userns = "off"; }' % ROOT])
+        options = self.multiplexer()
+        carol = self.terminal('exec 3<>/dev/ptmx 4<>/dev/ptmx 5<>/dev/ptmx; echo taken; read x', user='carol')
+        carol.expect('taken')
+        terminals = [self.open(options) for _ in range(10)]
+        done = ssh('alice', 'tty', options=[*options, '-tt'])
+        self.assertEqual(done.stdout, 'not a tty\n')  # sshd could not allocate one
+        until(lambda: re.search('number 1. is in use in the container', host.log_text()), 'the reason')
+        carol.type('\n')
+        carol.finish()
+        self.close(terminals[:1])
+        terminals = terminals[1:] + [self.open(options) for _ in range(4)]
+        self.close(terminals)
