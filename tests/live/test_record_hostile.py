@@ -7,7 +7,10 @@ import time
 
 import host
 from host import PORT, SPEC, SSH_OPTIONS, container, nsinit, policy, run, ssh, until, wait_nothing_left
+from test_doctor import WITHOUT
 from recording import RECORDS, ROOT, RULE, Recorded, keepers, metadata, recorders, shown
+
+PTRACE = 101  # on x86_64
 
 
 class Hostile(Recorded):
@@ -171,6 +174,20 @@ class Hostile(Recorded):
         for t in (new, old):
             t.type('exit\n')
             t.finish()
+
+
+    def test_a_kernel_that_lets_nobody_be_held(self):
+        sshd = subprocess.Popen(['python3', '-c', WITHOUT, str(PTRACE), '/usr/sbin/sshd', '-D', '-e', '-f', '/root/sshd_config',
+                                 '-o', f'Port={PORT + 7}', '-o', 'PidFile=none'], stderr=subprocess.DEVNULL)
+        self.addCleanup(sshd.wait)
+        self.addCleanup(sshd.terminate)
+        until(lambda: host.Host.listening(PORT + 7), 'sshd listening')
+        for required in (False, True):
+            policy([RULE % (ROOT, 'record_required = true;' if required else '')])
+            done = run(['ssh', *SSH_OPTIONS, '-tt', '-p', str(PORT + 7), 'alice@127.0.0.1', 'echo in; sleep 0.5'], check=False, stdin=subprocess.DEVNULL)
+            self.assertEqual('in\n' in done.stdout, not required, done.stdout)
+            self.over()
+            until(lambda: ' refused: holding ' in host.log_text() if required else ' holding sshd' in host.log_text(), 'a word')
 
 
 def cpu_ticks(pid):
