@@ -22,7 +22,7 @@ enum { DRAIN_MS = 5000, DRAIN_BYTES = 1024 * 1024 };
 
 /* How long a recorder's silence is taken for its end, where a process that was left behind keeps the terminal
  * open. */
-enum { SILENCE_MS = 300 };
+enum { SILENCE_MS = 1000 };
 
 struct channel {
 	struct relay *relay;

@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -20,14 +22,27 @@
 
 enum { CLIENT = 3, DEADLINE_MS = 10000, END_MS = 5000 };
 
+void recorder_say(const struct recorder *r, int priority, int terminal, const char *format, ...)
+{
+	char text[2560], number[32] = "";
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (terminal)
+		snprintf(number, sizeof(number), "terminal=%d ", terminal);
+	nsi_log("nsinit", priority, "reason=record user=%s rule=%d container=%s session=%s %s%s",
+		r->order->user, r->order->line, r->order->container, r->files.session, number, text);
+}
+
 void recorder_note(struct recorder *r)
 {
 	int res = files_session(r);
 
 	if (res < 0 && !r->files.unwritten)
-		nsi_log("nsinit", LOG_WARNING,
-			"reason=record user=%s session=%s what is known of it cannot be written down: %s",
-			r->order->user, r->files.session, strerrordesc_np(-res));
+		recorder_say(r, LOG_WARNING, 0, "what is known of it cannot be written down: %s",
+			strerrordesc_np(-res));
 	r->files.unwritten = res < 0;
 }
 
@@ -64,17 +79,16 @@ static void leader_ended(struct loop *loop, int fd, void *data)
 /* sshd's process waits for the answer before it joins. */
 static void hold(struct recorder *r, int pidfd)
 {
+	const bool required = r->order->recording.required;
 	struct nsi_error err = {0};
 	char text[2048];
 
 	int res = hold_begin(r, pidfd, &err);
 	if (res < 0)
-		nsi_log("nsinit", LOG_WARNING, "reason=record user=%s session=%s %s%s", r->order->user,
-			r->files.session, r->order->recording.required ? "refused: " : "",
+		recorder_say(r, LOG_WARNING, 0, "%s%s", required ? "refused: " : "",
 			nsi_error_text(&err, text, sizeof(text)));
 	nsi_error_reason(&err, "record");
-	nsi_record_say(
-		r->sock, NSI_RECORD_READY, res < 0 && r->order->recording.required ? &err : NULL, NULL, 0);
+	nsi_record_say(r->sock, NSI_RECORD_READY, res < 0 && required ? &err : NULL, NULL, 0);
 }
 
 /* Its end says nothing: whoever has started us may go while the session stays. */
@@ -163,8 +177,8 @@ static int open_files(struct recorder *r, struct nsi_error *err)
 	if (res == 0 || !files_lost(res) || r->order->recording.required)
 		return res;
 	r->files.unwritten = true;
-	nsi_log("nsinit", LOG_WARNING, "reason=record user=%s session=%s goes on without a recording: %s",
-		r->order->user, r->files.session, nsi_error_text(err, text, sizeof(text)));
+	recorder_say(r, LOG_WARNING, 0, "goes on without a recording: %s",
+		nsi_error_text(err, text, sizeof(text)));
 	return 0;
 }
 
@@ -191,8 +205,7 @@ static int keep(struct recorder *r)
 	char text[2048];
 
 	if (start(r, &err) < 0) {
-		nsi_log("nsinit", LOG_ERR, "reason=record user=%s refused: %s", r->order->user,
-			nsi_error_text(&err, text, sizeof(text)));
+		recorder_say(r, LOG_ERR, 0, "refused: %s", nsi_error_text(&err, text, sizeof(text)));
 		nsi_record_say(r->sock, NSI_RECORD_READY, &err, NULL, 0);
 		if (r->files.about >= 0)
 			finish(r);

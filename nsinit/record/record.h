@@ -124,6 +124,9 @@ void hold_check(struct recorder *r);
 
 /* ------------------------------------------------------------------ cmd_record.c */
 
+/* Tell the log, of one of its terminals where that is not 0. `priority` as of syslog(3). */
+void recorder_say(const struct recorder *r, int priority, int terminal, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 /* Write down how it stands; whatever cannot be written is logged. */
 void recorder_note(struct recorder *r);
 /* A terminal has ended: perhaps the last that was waited for. */

@@ -13,7 +13,6 @@
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/compat.h"
 #include "../../libcore/base/io.h"
-#include "../../libcore/base/log.h"
 #include "../../libcore/base/str.h"
 #include "record.h"
 
@@ -114,8 +113,7 @@ static void complain(const struct recorder *r, const struct nsi_error *err)
 {
 	char text[2048];
 
-	nsi_log("nsinit", LOG_ERR, "reason=record user=%s session=%s %s", r->order->user, r->files.session,
-		nsi_error_text(err, text, sizeof(text)));
+	recorder_say(r, LOG_ERR, 0, "%s", nsi_error_text(err, text, sizeof(text)));
 }
 
 /*

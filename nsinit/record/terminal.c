@@ -4,7 +4,6 @@
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/compat.h"
 #include "../../libcore/base/io.h"
-#include "../../libcore/base/log.h"
 #include "../../libcore/process/child.h"
 #include "record.h"
 
@@ -43,12 +42,6 @@ struct passage {
 
 /* ------------------------------------------------------------------ the recording */
 
-static void say(const struct passage *p, int priority, const char *what, const char *why)
-{
-	nsi_log("nsinit", priority, "reason=record user=%s session=%s the recording of terminal %d %s%s",
-		p->recorder->order->user, p->recorder->files.session, p->number, what, why);
-}
-
 /* `r` is the recording's last word. False: the terminal must not go on without. */
 static bool judge(struct passage *p, int r)
 {
@@ -57,11 +50,13 @@ static bool judge(struct passage *p, int r)
 	if (r < 0) {
 		p->terminal->tally->code = -r;
 		if (!p->failing)
-			say(p, LOG_WARNING, required ? "fails, the terminal is hung up: " : "stops: ",
+			recorder_say(p->recorder, LOG_WARNING, p->number, "the recording %s: %s",
+				required ? "fails, the terminal is hung up" : "stops",
 				r == -EFBIG ? "record_size is reached" : strerrordesc_np(-r));
 		p->failing = true;
 	} else if (p->failing && p->cast.fd >= 0 && !p->cast.retry) {
-		say(p, LOG_NOTICE, "goes on, with a piece missing", "");
+		recorder_say(
+			p->recorder, LOG_NOTICE, p->number, "the recording goes on, with a piece missing");
 		p->failing = false;
 	}
 	return r == 0 || !required;
@@ -269,9 +264,8 @@ _Noreturn static void run(struct recorder *r, const struct terminal *t, int fron
 	if (nsi_close_all_but(kept, sizeof(kept) / sizeof(kept[0])) < 0 || setsid() < 0 ||
 		nsi_tty_control(front, &err) < 0 || (p.signals = watch_signals()) < 0 ||
 		prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != keeper || nsi_capset(0, 0, 0) < 0) {
-		nsi_log("nsinit", LOG_ERR,
-			"reason=record user=%s session=%s a terminal cannot be recorded: %s", r->order->user,
-			r->files.session, err.code ? err.cause : strerrordesc_np(errno));
+		recorder_say(r, LOG_ERR, p.number, "it cannot be recorded: %s",
+			err.code ? err.cause : strerrordesc_np(errno));
 		_exit(1);
 	}
 	setpriority(PRIO_PROCESS, 0, NICE);

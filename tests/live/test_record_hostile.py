@@ -182,6 +182,12 @@ class Hostile(Recorded):
         self.addCleanup(sshd.wait)
         self.addCleanup(sshd.terminate)
         until(lambda: host.Host.listening(PORT + 7), 'sshd listening')
+        client = subprocess.Popen(['ssh', *SSH_OPTIONS, '-p', str(PORT + 7), 'alice@127.0.0.1', 'echo in; read x; echo on'],
+                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(client.stdout.readline(), 'in\n')
+        for pid in keepers():
+            os.kill(pid, signal.SIGKILL)
+        self.assertEqual(client.communicate('x\n')[0], 'on\n')  # there is no terminal, and nothing ends it
         for required in (False, True):
             policy([RULE % (ROOT, 'record_required = true;' if required else '')])
             done = run(['ssh', *SSH_OPTIONS, '-tt', '-p', str(PORT + 7), 'alice@127.0.0.1', 'echo in; sleep 0.5'], check=False, stdin=subprocess.DEVNULL)

@@ -24,7 +24,7 @@ class Limits(Recorded):
         run(f'head -c 300k /dev/zero >{RECORDS}/filler', check=False)
         done = ssh('alice', 'echo in; exit 4', options=['-tt'])
         self.assertEqual((done.returncode, done.stdout), (4, 'in\n'))
-        until(lambda: re.search('reason=record user=alice session=.* goes on without a recording', host.log_text()), 'a word')
+        until(lambda: re.search('reason=record user=alice .*session=.* goes on without a recording', host.log_text()), 'a word')
 
     def test_a_disk_that_becomes_full(self):
         """And has room again: the recording goes on, and says what it lacks."""
@@ -34,7 +34,7 @@ class Limits(Recorded):
         path = self.one()
         self.assertLess(os.path.getsize(path), 256 << 10)
         (record,) = metadata()  # is whole, and there is room for what is known at the end
-        until(lambda: re.search('reason=record user=alice session=.* terminal 1 stops: No space left', host.log_text()), 'a word')
+        until(lambda: re.search('reason=record user=alice .* terminal=1 the recording stops: No space left', host.log_text()), 'a word')
         run(['mount', '-o', 'remount,size=4m', RECORDS])
         time.sleep(1.1)
         t.type('room\n')
