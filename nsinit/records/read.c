@@ -238,22 +238,25 @@ static int each_of(int userdir, const char *user, int (*one)(int, struct records
 {
 	struct dirent **list = NULL;
 	int n = scandirat(userdir, ".", &list, is_file, alphasort), r = 0;
-	cleanup_free char **names = n > 0 ? calloc((size_t)n, sizeof(*names)) : NULL;
+	size_t n_names = n > 0 ? (size_t)n : 0;
+	cleanup_free char **names = calloc(n_names + 1, sizeof(*names));
 
-	if (n < 0 || (n > 0 && !names))
+	if (n < 0)
 		r = nsi_fail(err, errno, "reading the recordings of", user, NULL);
-	for (int i = 0; r == 0 && i < n; i++)
+	else if (!names)
+		r = nsi_fail(err, ENOMEM, "reading the recordings of", user, NULL);
+	for (size_t i = 0; names && i < n_names; i++)
 		names[i] = list[i]->d_name;
-	for (size_t i = 0, same; r == 0 && i < (size_t)n; i += same) {
+	for (size_t i = 0, same; names && r == 0 && i < n_names; i += same) {
 		struct records_session s;
 
-		same = count_same(names + i, (size_t)n - i);
+		same = count_same(names + i, n_names - i);
 		r = read_session(userdir, names + i, same, user, &s)
 			    ? one(userdir, &s, data)
 			    : nsi_fail(err, ENOMEM, "reading the recordings of", user, NULL);
 		records_forget(&s);
 	}
-	for (int i = 0; i < n; i++)
+	for (size_t i = 0; i < n_names; i++)
 		free(list[i]);
 	free(list);
 	return r;
