@@ -76,7 +76,9 @@ static size_t put_ascii(unsigned char c, char *out)
 		out[1] = (char)c;
 		return 2;
 	}
-	memcpy(out, "\\u00", 4);
+	out[0] = '\\';
+	out[1] = 'u';
+	out[2] = out[3] = '0';
 	out[4] = digits[c >> 4];
 	out[5] = digits[c & 0xf];
 	return 6;

@@ -5,6 +5,7 @@
 #include "record.h"
 
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -19,27 +20,36 @@ bool files_lost(int r)
 	return r == -ENOSPC || r == -EDQUOT || r == -EROFS || r == -EIO;
 }
 
-/* Whatever directory is missing is made, for root alone, in one that nobody else can change. */
-static int open_above(const char *path, int *ret_fd, struct nsi_error *err)
+static int open_part(int above, const char *path, const char *name, int *ret_fd, struct nsi_error *err)
 {
-	char parent[DIR_BYTES];
-	cleanup_fd int above = -1;
 	int r = nsi_open_trusted(path, O_PATH | O_DIRECTORY, ret_fd, NULL, err);
-	size_t len = strlen(path);
 
 	if (r != -ENOENT)
 		return r;
-	while (len > 1 && path[len - 1] == '/')
-		len--;
-	while (len > 1 && path[len - 1] != '/')
-		len--;
-	snprintf(parent, sizeof(parent), "%.*s", (int)len, path);
-	r = open_above(parent, &above, err);
-	if (r < 0)
-		return r;
-	if (mkdirat(above, path + len, 0700) < 0 && errno != EEXIST)
+	if (mkdirat(above, name, 0700) < 0 && errno != EEXIST)
 		return nsi_fail(err, errno, "making the directory of recordings", path, NULL);
 	return nsi_open_trusted(path, O_PATH | O_DIRECTORY, ret_fd, NULL, err);
+}
+
+/* Whatever directory is missing is made, for root alone, in one that nobody else can change. */
+static int open_above(const char *path, int *ret_fd, struct nsi_error *err)
+{
+	char part[DIR_BYTES], name[DIR_BYTES];
+	cleanup_fd int above = -1;
+	int r = nsi_open_trusted("/", O_PATH | O_DIRECTORY, &above, NULL, err), next;
+	size_t n;
+
+	for (const char *at = path; r == 0 && *(at += strspn(at, "/")); at += n) {
+		n = strcspn(at, "/");
+		snprintf(part, sizeof(part), "%.*s", (int)(at - path + (ptrdiff_t)n), path);
+		snprintf(name, sizeof(name), "%.*s", (int)n, at);
+		r = open_part(above, part, name, &next, err);
+		close(nsi_take_fd(&above));
+		above = r == 0 ? next : -1;
+	}
+	if (r == 0)
+		*ret_fd = nsi_take_fd(&above);
+	return r;
 }
 
 static int open_directories(struct files *files, const struct nsi_record_order *order, struct nsi_error *err)

@@ -68,8 +68,8 @@ static struct terminal *new_terminal(struct recorder *r)
 /* ------------------------------------------------------------------ one is used */
 
 /*
- * Terminal number `as` of the container, if it is to be had: what it gives below that is kept till then.
- * Without a user namespace any other would be refused; with one they are all the user's.
+ * Terminal number `as` of the container, if it is to be had: what it gives below that is kept till then. With
+ * a user namespace any other will do: they are all the user's.
  */
 static int take_back(struct slot *s, int *ret_back, struct nsi_error *err)
 {
@@ -116,12 +116,12 @@ static void complain(const struct recorder *r, const struct nsi_error *err)
 	recorder_say(r, LOG_ERR, 0, "%s", nsi_error_text(err, text, sizeof(text)));
 }
 
+static void keep_ready(struct recorder *r);
+
 /*
  * The process has ended, and with it the container's terminal. Only then does the other side hear of it, and
  * the number becomes free: whoever gets it next gets another terminal.
  */
-static void keep_ready(struct recorder *r);
-
 static void ended(struct loop *loop, int fd, void *data)
 {
 	struct slot *s = data;

@@ -298,10 +298,19 @@ static int prune(const struct options *o, struct nsi_error *err)
 /* "2", "0.5" */
 static bool parse_number(const char *text, double *ret)
 {
-	char *end;
+	unsigned long long whole, part = 0;
+	const char *dot = strchrnul(text, '.');
+	char before[16];
+	double unit = 1;
 
-	*ret = strtod(text, &end);
-	return end > text && !*end && *ret >= 0 && *ret <= 1000000;
+	snprintf(before, sizeof(before), "%.*s", (int)(dot - text), text);
+	if (!nsi_parse_number(before, 0, 1000000, &whole) ||
+		(*dot && !nsi_parse_number(dot + 1, 0, 999999, &part)))
+		return false;
+	for (const char *p = *dot ? dot + 1 : dot; *p; p++)
+		unit /= 10;
+	*ret = (double)whole + (double)part * unit;
+	return true;
 }
 
 static bool parse_options(int argc, char **argv, struct options *o)

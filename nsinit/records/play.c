@@ -52,7 +52,7 @@ static enum state show_byte(enum state state, char c)
 	case AFTER_C2: /* the same in one character, U+0080 and what follows */
 		if (strchr("\x90\x98\x9d\x9e\x9f", c ? c : 'x'))
 			return TEXT;
-		putchar('\xc2');
+		putchar(0xc2);
 		break;
 	case TEXT:
 	case TEXT_C2:
@@ -61,7 +61,7 @@ static enum state show_byte(enum state state, char c)
 		return c == '\a' || c == '\030' || c == '\032' || (state == TEXT_C2 && c == '\x9c') ? PLAIN
 												    : TEXT;
 	}
-	putchar(c);
+	putchar((unsigned char)c);
 	return PLAIN;
 }
 

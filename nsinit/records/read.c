@@ -138,11 +138,13 @@ static void read_about(int userdir, const char *file, struct records_session *s)
 /* Every recording counts, whatever else is known of it. */
 static bool take_recording(int userdir, const char *file, struct records_session *s)
 {
+	const char *digits = file + NAME_BYTES + 1;
 	unsigned long long number;
-	char digits[16];
+	char text[16];
 
-	if (sscanf(file + NAME_BYTES, ".%10[0-9].cast", digits) != 1 ||
-		!nsi_parse_number(digits, 1, INT32_MAX, &number))
+	/* ".1.cast", and no other */
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(digits, "."), digits);
+	if (!nsi_parse_number(text, 1, INT32_MAX, &number) || strcmp(strchrnul(digits, '.'), ".cast") != 0)
 		return true;
 	struct records_terminal *t = NULL;
 	for (size_t i = 0; !t && i < s->n; i++)

@@ -10,7 +10,7 @@ import unittest
 
 from machine import GROUPS, LIMITS, ROOT, SLOW, Case, journal, set_up, until
 import host
-from host import ROOTS, SPEC, container, nsinit, policy, run, ssh, write
+from host import PORT, ROOTS, SPEC, SSH_OPTIONS, container, nsinit, policy, run, ssh, write
 from images import Images
 from limits import Limits
 from logind import Logind
