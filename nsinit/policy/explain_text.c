@@ -100,7 +100,7 @@ static void print_recording(const char *user, const struct nsi_recording *r)
 		return;
 	printf("record:    tty%s, in %s/%s", r->input ? " with what is typed" : "", r->dir, user);
 	if (r->size)
-		printf(", at most %s each", nsi_size_text(r->size, size, sizeof(size)));
+		printf(", at most %s a session", nsi_size_text(r->size, size, sizeof(size)));
 	puts(r->required ? ", required" : "");
 }
 

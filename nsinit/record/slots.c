@@ -92,11 +92,8 @@ static int make_ready(struct slot *s, struct nsi_error *err)
 {
 	const struct slots *slots = s->recorder->slots;
 	cleanup_fd int back = -1;
-	int ready = 0;
 
-	for (int i = 0; i < slots->n; i++)
-		ready += is_ready(&slots->list[i]);
-	if (s->recorder->n_terminals + ready >= RECORD_TERMINALS)
+	if (s->recorder->n_terminals == RECORD_TERMINALS)
 		return nsi_failf(err, EUSERS, "making", "a terminal", "log in anew",
 			"the session has had %d, no more are recorded", RECORD_TERMINALS);
 	int r = take_back(s, &back, err);
