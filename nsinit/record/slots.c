@@ -26,7 +26,7 @@
 #include <syslog.h>
 #include <time.h>
 
-enum { MAX_SLOTS = 64, MAX_BELOW = 64, READY = 4, AT_ONCE = 10, UNLOCK_MS = 2000 };
+enum { MAX_SLOTS = 64, MAX_BELOW = 64, READY = 4, AT_ONCE = 10, UNLOCK_MS = 200, AGAIN_MS = 200 };
 
 /* Where terminals next to ours are other users', none of theirs may have the name of one of ours. */
 enum { MAX_BELOW_SHARED = 256 };
@@ -46,6 +46,7 @@ struct slots {
 	int front, view, devpts; /* view and devpts: -1 for a pair */
 	int changes;             /* the front's directory, which dnotify tells of */
 	int below[MAX_BELOW_SHARED];
+	struct loop_timer again;
 	int n;
 	struct slot list[MAX_SLOTS];
 };
@@ -230,12 +231,23 @@ static bool is_taken(struct slot *s)
 	return s->node >= 0;
 }
 
+static void look_again(struct loop *loop, int fd, void *data)
+{
+	(void)loop, (void)fd;
+	slots_look(data);
+}
+
 static void taken(struct slot *s)
 {
 	struct recorder *r = s->recorder;
 	struct nsi_error err = {0};
 
 	s->front = open_front(r->slots, s->as);
+	if (s->front < 0 && errno == EIO) {
+		/* On a busy host it takes longer; or it is given up without a word. */
+		close(nsi_take_fd(&s->node));
+		loop_timer_set(r->loop, &r->slots->again, AGAIN_MS, look_again, r);
+	}
 	if (s->front < 0)
 		return; /* given up already */
 	keep_ready(r);  /* first: whoever asks for many does not wait */

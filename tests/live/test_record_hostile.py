@@ -84,7 +84,7 @@ class Hostile(Recorded):
     def test_more_terminals_than_are_listed(self):
         """None can be hidden behind many, and prune leaves none behind."""
         options = ' '.join(self.multiplexer())
-        script = f'for i in $(seq 1 290); do ssh {" ".join(SSH_OPTIONS)} -p {PORT} {options} -tt alice@127.0.0.1 "echo number-$i"; done'
+        script = f'for i in $(seq 1 290); do timeout 30 ssh {" ".join(SSH_OPTIONS)} -p {PORT} {options} -tt alice@127.0.0.1 "echo number-$i" || exit; done'
         done = run(script, timeout=200, stdin=subprocess.DEVNULL)
         self.assertIn('number-290', done.stdout)
         self.doCleanups()
