@@ -246,6 +246,9 @@ int nsi_session_enter(struct nsi_session *session, struct nsi_error *err);
  */
 int nsi_shut_away(struct nsi_error *err);
 
+/* The container's id, as `nsinit list` has it. */
+const char *nsi_session_container(const struct nsi_session *session);
+
 /* Environment entry `i` ("NAME=value") that container.json sets for logins; NULL past the end. */
 const char *nsi_session_env(const struct nsi_session *session, size_t i);
 

@@ -234,8 +234,9 @@ static int open_container(pam_handle_t *pamh, int flags, const struct verdict *v
 		free(login);
 		return refuse(pamh, flags, v->user.name, &err);
 	}
-	module_log(pamh, LOG_INFO, "user=%s rule=%d rootfs=%s session opened", v->user.name, v->decision.line,
-		v->decision.rootfs);
+	module_log(pamh, LOG_INFO, "user=%s rule=%d rootfs=%s container=%s session=%d session opened",
+		v->user.name, v->decision.line, v->decision.rootfs, nsi_session_container(login->session),
+		(int)getpid());
 	return PAM_SUCCESS;
 }
 

@@ -12,6 +12,7 @@
 
 #define BUSCTL "/usr/bin/busctl"
 #define MACHINE1 "org.freedesktop.machine1"
+#define MANAGER "org.freedesktop.machine1.Manager"
 
 enum { NAME_SIZE = 65, TEXT_SIZE = 320 };
 
@@ -20,8 +21,8 @@ _Noreturn static void call(
 	const char *name, const char *about, const char *leader, const char *rootfs, int said)
 {
 	const char *const argv[] = {BUSCTL, "--system", "--quiet", "--no-pager", "--timeout=30", "call",
-		MACHINE1, "/org/freedesktop/machine1", MACHINE1 ".Manager", "CreateMachine", "sayssusa(sv)",
-		name, "0", "nsinit", "container", leader, rootfs, "1", "Description", "s", about, NULL};
+		MACHINE1, "/org/freedesktop/machine1", MANAGER, "CreateMachine", "sayssusa(sv)", name, "0",
+		"nsinit", "container", leader, rootfs, "1", "Description", "s", about, NULL};
 	char *const env[] = {NULL};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	sigset_t none;

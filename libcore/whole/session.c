@@ -10,6 +10,7 @@
 #include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "../base/io.h"
+#include "../base/str.h"
 #include "control.h"
 #include "ensure.h"
 #include "record.h"
@@ -26,6 +27,7 @@ struct nsi_session {
 	bool relay;                     /* the terminals stay the host's */
 	struct nsi_mounts_before mounts;
 	struct nsi_confinement confine;
+	char container[NSI_ID_SIZE];
 	size_t env_len;
 	char env[NSI_ENV_BYTES];
 };
@@ -38,6 +40,7 @@ static void take_reply(struct nsi_session *s, const struct nsi_reply *reply, con
 		s->cgroup = fds[reply->cgroup];
 	s->devpts = fds[NSI_FD_DEVPTS];
 	s->confine = reply->confine;
+	nsi_copy_array(s->container, reply->id);
 	s->env_len = reply->env_len;
 	memcpy(s->env, reply->env, reply->env_len);
 }
@@ -260,6 +263,11 @@ int nsi_shut_away(struct nsi_error *err)
 	if (r == 0)
 		r = nsi_mount_nothing(err);
 	return r < 0 ? nsi_error_reason(err, "setup") : 0;
+}
+
+const char *nsi_session_container(const struct nsi_session *s)
+{
+	return s->container;
 }
 
 const char *nsi_session_env(const struct nsi_session *s, size_t i)

@@ -77,7 +77,8 @@ class Logs(unittest.TestCase):
             lines = done.stdout.rstrip('\n').split('\n')
             self.assertEqual([line for line in lines if 'nsinit' not in line], [])
             self.assertRegex(done.stdout, r'nsinit\[\d+\]: container=\S+ pid=\d+ user=alice rootfs=/srv/nsinit/alice started')
-            self.assertRegex(done.stdout, r'pam_nsinit\(sshd:session\): user=bob rule=\d+ rootfs=/srv/nsinit/bob session opened')
+            self.assertRegex(done.stdout, r'pam_nsinit\(sshd:session\): user=bob rule=\d+ rootfs=/srv/nsinit/bob '
+                             r'container=[0-9a-f]+-[0-9a-f]+ session=\d+ session opened')
             self.assertRegex(done.stdout, r'reason=denied user=carol')
             for word in ('Accepted', 'other[7]', 'forged', '\033'):
                 self.assertNotIn(word, done.stdout)

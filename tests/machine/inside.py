@@ -52,6 +52,7 @@ class Host(Case):
         self.assertEqual((opened['NSINIT_ROOTFS'], opened['NSINIT_RULE'].isdigit(), opened['_UID'], opened['PRIORITY']),
                          (ROOT, True, '0', '6'))
         self.assertRegex(opened['MESSAGE'], r'^pam_nsinit\(sshd\): user=alice rule=\d+ rootfs=')
+        self.assertEqual((opened['NSINIT_CONTAINER'], opened['NSINIT_SESSION']), (self.group().split('/')[-1], opened['_PID']))
         started = next(e for e in found if e['MESSAGE'].endswith(' started'))
         self.assertEqual((started['NSINIT_CONTAINER'], started['SYSLOG_IDENTIFIER']), (self.group().split('/')[-1], 'nsinit'))
 
