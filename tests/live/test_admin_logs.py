@@ -94,19 +94,19 @@ class Logs(unittest.TestCase):
 
     def test_of_a_user_and_of_a_container(self):
         self.keep(more=NOISE)
+        st = os.stat(ROOT)
+        ident = f'{st.st_dev:x}-{st.st_ino:x}'
         found = self.objects('alice')
         self.assertEqual({e['user'] for e in found}, {'alice'})
         self.assertTrue({'nsinit', 'sshd'} & {e['program'] for e in found})
         opened, = [e for e in found if 'session opened' in e['message']]
         self.assertEqual({k: opened[k] for k in ('host', 'reason', 'container')},
-                         {'host': 'throwaway', 'reason': None, 'container': None})
+                         {'host': 'throwaway', 'reason': None, 'container': ident})
         started, = [e for e in found if e['message'].endswith('started')]
         self.assertRegex(started['pid'], r'^\d+$')
         self.assertRegex(opened['time'], r'^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d$')
         denied, = self.objects('carol')
         self.assertEqual((denied['reason'], denied['user']), ('denied', 'carol'))
-        st = os.stat(ROOT)
-        ident = f'{st.st_dev:x}-{st.st_ino:x}'
         found = self.objects('-C', ROOT)
         self.assertEqual({e['container'] for e in found}, {ident, None})
         self.assertTrue([e for e in found if e['message'].endswith('ended: no session is left')])
