@@ -26,7 +26,8 @@ def ended_by(done):
             (done.returncode == 2 and 'out of dynamic memory in' in done.stderr):
         return 'ended by libconfig'
     if re.search(r'Sanitizer: SEGV [^#]*#0 .* nss/nss_\w+\.c', done.stderr) or \
-            (done.returncode == 127 and 'cannot allocate memory for thread-local data: ABORT' in done.stderr):
+            (done.returncode == 127 and 'cannot allocate memory for thread-local data: ABORT' in done.stderr) or \
+            (done.returncode == -6 and re.search(r'nss_database\.c:\d+: |^Unexpected error\.$', done.stderr)):
         return 'ended by the C library'
     return None
 
