@@ -2,6 +2,7 @@
 
 #include "../base/cleanup.h"
 #include "../base/compat.h"
+#include "helper.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -23,17 +24,8 @@ _Noreturn static void call(
 	const char *const argv[] = {BUSCTL, "--system", "--quiet", "--no-pager", "--timeout=30", "call",
 		MACHINE1, "/org/freedesktop/machine1", MANAGER, "CreateMachine", "sayssusa(sv)", name, "0",
 		"nsinit", "container", leader, rootfs, "1", "Description", "s", about, NULL};
-	char *const env[] = {NULL};
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sigset_t none;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	if (null < 0 || dup2(null, 0) < 0 || dup2(said, 1) < 0 || dup2(said, 2) < 0)
-		_exit(127);
-	nsi_close_range(3, ~0U, 0);
-	execve(BUSCTL, (char *const *)(uintptr_t)argv, env);
-	_exit(127);
+	nsi_become_helper(argv, said);
 }
 
 int nsi_machined_begin(

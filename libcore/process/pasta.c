@@ -3,6 +3,7 @@
 #include "../base/cleanup.h"
 #include "../base/compat.h"
 #include "../base/io.h"
+#include "helper.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -28,21 +29,11 @@ _Noreturn static void execute(const char *name, pid_t pid, int out)
 	const char *const argv[] = {PASTA, "--config-net", "--foreground", "--quiet", "--no-map-gw", "-t",
 		"none", "-u", "none", "-T", "none", "-U", "none", "--ns-ifname", name, "--pid",
 		"/proc/self/fd/1", target, NULL};
-	char *const env[] = {NULL};
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sigset_t none;
 
 	snprintf(target, sizeof(target), "%d", (int)pid);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL); /* ignored, pasta takes it for a failure; it ignores it itself */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setsid(); /* what is typed at the command's terminal is not for it */
-	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
-		_exit(127);
-	nsi_close_range(3, ~0U, 0);
-	execve(PASTA, (char *const *)(uintptr_t)argv, env);
-	_exit(127);
+	nsi_become_helper(argv, out);
 }
 
 static int check_host(struct nsi_error *err)

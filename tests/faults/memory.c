@@ -15,18 +15,7 @@
 #include <unistd.h>
 
 #include "memory.h"
-
-#ifdef __SANITIZE_ADDRESS__
-void *__interceptor_malloc(size_t size);
-void *__interceptor_calloc(size_t n, size_t size);
-void *__interceptor_realloc(void *p, size_t size);
-#define REAL(call) __interceptor_##call
-#else
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-#define REAL(call) __libc_##call
-#endif
+#include "real.h"
 
 static bool counting, goes_on, by_parts;
 static long made, fail_at;

@@ -1,6 +1,7 @@
 /* A system call filter for which memory was lacking once is none: libseccomp would leave rules out without a
  * word. */
 #include "../../libcore/act/seccomp.h"
+#include "../faults/real.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -13,18 +14,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#ifdef __SANITIZE_ADDRESS__
-void *__interceptor_malloc(size_t size);
-void *__interceptor_calloc(size_t n, size_t size);
-void *__interceptor_realloc(void *p, size_t size);
-#define REAL(call) __interceptor_##call
-#else
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *p, size_t size);
-#define REAL(call) __libc_##call
-#endif
 
 enum { SAME, REFUSED, ANOTHER, STEPS = 100, SECONDS = 1 };
 
