@@ -109,8 +109,7 @@ class SanitizedJoin(Sanitized, Join):
 
 
 class SanitizedThreads(Sanitized, Threads):
-    # A supervisor is started by a copy of the process that runs no atfork handler, so that nobody hears of it: what the
-    # sanitizer itself has locked in another thread at that moment stays locked in the copy.
+    # Threads that are in the module while another one forks: the sanitizer's allocator stays locked in the child.
     test_sessions_at_the_same_time = None
 
 
