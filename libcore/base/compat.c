@@ -90,6 +90,15 @@ int nsi_execveat(int fd, char *const argv[], char *const envp[])
 	return (int)syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
 }
 
+int nsi_default_action(int sig)
+{
+	/* sigaction(2)'s structure as the kernel has it, of every architecture: SIG_DFL, no flags, an empty
+	 * mask */
+	static const unsigned long dfl[16];
+
+	return (int)syscall(SYS_rt_sigaction, sig, dfl, NULL, (_NSIG - 1) / 8);
+}
+
 pid_t nsi_fork_unnoticed(int cgroup)
 {
 	struct clone_args args = {.flags = CLONE_INTO_CGROUP, .cgroup = (uint64_t)cgroup};

@@ -71,6 +71,12 @@ pid_t nsi_clone3_into(uint64_t flags, int cgroup, int *ret_pidfd);
  */
 pid_t nsi_fork_unnoticed(int cgroup);
 
+/*
+ * sigaction(2) with SIG_DFL, for such a child: the C library's takes a lock for SIGABRT (glibc 2.41, against
+ * posix_spawn(3) in another thread), which the child may have inherited locked.
+ */
+int nsi_default_action(int sig);
+
 /* Capability sets of the calling thread, bit N for capability N. */
 int nsi_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable);
 int nsi_capget(uint64_t *ret_effective, uint64_t *ret_permitted, uint64_t *ret_inheritable);

@@ -30,14 +30,13 @@ _Noreturn static void become(const char *program, const char *verb, int sock, in
 	static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	char *const argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t)verb, NULL};
 	char *const env[] = {path, NULL};
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
 	setsid();
 	if (nsi_fork_unnoticed(cgroup) != 0)
 		_exit(0);
 	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &dfl, NULL);
+		nsi_default_action(sig);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	umask(022);
