@@ -110,3 +110,20 @@ fuzz-coverage:
 		-instr-profile build/coverage/profdata $(wildcard $(FUZZ_COVERED:%=%*))
 
 .PHONY: fuzz fuzz-coverage replay replay-all $(FUZZ:%=fuzz-%)
+
+# make bench: measured beside the peers that are installed, on the throw-away host. BENCH="--quick spawn" does less.
+BENCH_PROGRAMS := $(addprefix $(BUILD)/bench/,floor pace login sink)
+BENCH_LINK_floor := -static
+BENCH_LINK_login := -lpam
+BENCH_LINK_sink := -lutil
+
+$(BUILD)/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARN) $< $(BENCH_LINK_$*) -o $@
+
+bench: all $(BENCH_PROGRAMS)
+	tests/host/deps bench
+	tests/host/enter python3 tests/bench/bench.py $(BENCH)
+
+.PHONY: bench

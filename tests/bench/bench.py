@@ -1,0 +1,331 @@
+"""The benchmark: python3 tests/bench/bench.py [--quick] [SECTION...], on the throw-away host (`make bench`).
+
+Prints a table with what was to be reached, writes build/bench/results.json, and with all sections the plots in
+docs/bench/. Everything that is compared runs in turns in one go: the ratios are what counts.
+"""
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+import peers
+import places
+import plots
+import scale
+from measure import Series, in_turns, works
+from places import ROOTS, host
+
+QUICK = '--quick' in sys.argv
+RESULTS = 'build/bench/results.json'
+rows = []  # of the table
+results = {'series': {}, 'notes': []}
+
+
+def rounds(n):
+    return max(5, n // 10) if QUICK else n
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def keep(section, series):
+    results['series'][section] = {name: s.summary() for name, s in series.items()}
+    say(f'\n{section}')
+    for name, s in sorted(series.items(), key=lambda item: item[1].median):
+        say(f'  {name:34}{s}')
+
+
+def row(what, against, ratio, bar, unit='x'):
+    """One line of the table; `ratio` None: it could not be measured here."""
+    rows.append({'what': what, 'against': against, 'measured': ratio, 'at most': bar, 'unit': unit,
+                 'reached': None if ratio is None else ratio <= bar})
+
+
+def compare(what, series, ours, others):
+    for name, bar in others.items():
+        ratio = series[ours].median / series[name].median if name in series else None
+        row(what, name, ratio, bar)
+
+
+# ------------------------------------------------------------------ spawn and join
+
+def usable(commands):
+    """Those that work here; why the others do not is noted."""
+    good = {}
+    for name, argv in commands.items():
+        why = works(argv)
+        if name == 'firejail' and not why:
+            check = subprocess.run([a for a in map(str, argv) if a != '--quiet'], capture_output=True, text=True)
+            why = 'does nothing inside a pid namespace' if 'existing sandbox' in check.stdout + check.stderr else ''
+        if why:
+            results['notes'].append(f'{name}: left out: {why}')
+        else:
+            good[name] = argv
+    return good
+
+
+def spawn():
+    root = places.root_directory(f'{ROOTS}/spawn')
+    memory = places.root_directory('/tmp/spawn')
+    mapped = places.root_directory(f'{ROOTS}/mapped', namespaces=[*places.SPEC['namespaces'], 'NEWUSER'])
+    commands = {
+        'floor': ['build/bench/floor', root, '/bin/true'],
+        'nsinit exec': ['/usr/bin/nsinit', 'exec', '-C', root, '/bin/true'],
+        'nsinit exec, root in memory': ['/usr/bin/nsinit', 'exec', '-C', memory, '/bin/true'],
+        'nsinit exec, user namespace': ['/usr/bin/nsinit', 'exec', '-C', mapped, '/bin/true'],
+        **peers.spawns(root)}
+    commands = usable(commands)
+    slow = {n: c for n, c in commands.items() if n.split()[0] in ('podman', 'systemd-nspawn', 'runc', 'crun')}
+    series = in_turns({n: c for n, c in commands.items() if n not in slow}, rounds(400))
+    # Two lots: an engine's leftovers (a cgroup, a daemon) would disturb the next one for long.
+    both = in_turns({'nsinit exec': commands['nsinit exec'], **slow}, rounds(40))
+    keep('spawn', series)
+    keep('spawn, engines', both)
+    compare('spawn', series, 'nsinit exec', {'floor': 1.5, 'bwrap': 1.0})
+    compare('spawn', both, 'nsinit exec', {'crun run': 0.25, 'runc run': 0.25})
+
+
+def join():
+    root = places.root_directory(f'{ROOTS}/live')
+    pid = places.live_exec(root)
+    others = peers.Live(places.root_directory(f'{ROOTS}/others'), pid)
+    try:
+        ours = {'nsinit exec': ['/usr/bin/nsinit', 'exec', '-C', root, '/bin/true']}
+        fast = usable({**ours, 'nsenter': others.commands.pop('nsenter')})
+        slow = usable({**ours, **others.commands})
+        series, both = in_turns(fast, rounds(400)), in_turns(slow, rounds(40))
+    finally:
+        others.end()
+        os.kill(pid, 9)
+    keep('join', series)
+    keep('join, engines', both)
+    compare('join, live, confined', series, 'nsinit exec', {'nsenter': 1.2})
+    compare('join, live, confined', both, 'nsinit exec', {'crun exec': 0.75, 'runc exec': 0.25, 'podman exec': 0.05})
+
+
+# ------------------------------------------------------------------ logins
+
+def columns(found):
+    names = ['load', 'open_session', 'setcred', 'close_session', 'all']
+    return {name: Series([r[i] for r in found]) for i, name in enumerate(names)}
+
+
+def hooks(series):
+    """What a login takes more than without us."""
+    return sum(series[name].median for name in ('open_session', 'setcred', 'close_session'))
+
+
+def with_lifetime(lifetime, **more):
+    extra = ''.join(f' {k} = {v};' for k, v in more.items())
+    places.policy([f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; lifetime = {lifetime};{extra} }}'])
+
+
+def end_containers():
+    for pid in host.supervisors():
+        try:
+            os.kill(pid, 15)
+        except ProcessLookupError:
+            pass
+    host.wait_nothing_left()
+
+
+def login():
+    places.pam()
+    places.root_directory(f'{ROOTS}/alice')
+    with_lifetime('"linger"')
+    live = columns(places.login('alice', rounds(300)))
+    with places.PlainSshd():
+        shells = in_turns({'ssh host true, plain sshd': places.ssh_argv('bob', places.PLAIN_PORT, 'true'),
+                           'ssh host true, into the container': places.ssh_argv('alice', host.PORT, 'true')}, rounds(60))
+    end_containers()
+    with_lifetime(0)
+    first = columns(places.login('alice', rounds(60), 80))
+    end_containers()
+    keep('login, container live', live)
+    keep('login, first', first)
+    keep('ssh', shells)
+    plain = shells['ssh host true, plain sshd'].median
+    row('login, container live', 'ms', hooks(live), 1.0, 'ms')
+    row('login, container live', 'ssh host true', 100 * hooks(live) / plain, 2.0, '%')
+    row('login, first', 'ms', hooks(first), 6.0, 'ms')
+    row('login, first', 'ssh host true', 100 * hooks(first) / plain, 5.0, '%')
+
+
+def bare_write(group):
+    """A process that moves itself: the milliseconds of its write."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        start = time.monotonic()
+        with open(f'{group}/cgroup.procs', 'w') as f:
+            f.write('0')
+        os.write(write, str((time.monotonic() - start) * 1000).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    took = float(os.read(read, 64))
+    os.close(read)
+    os.close(write)
+    return took
+
+
+def cgroup():
+    base = '/sys/fs/cgroup/bench'
+    os.mkdir(base)
+    with open('/proc/mounts') as f:
+        favored = any('cgroup2' in line and 'favordynmods' in line for line in f)
+    bare = []
+    try:
+        for _ in range(rounds(60)):
+            bare.append(bare_write(base))
+            time.sleep(0.03)
+    finally:
+        os.rmdir(base)
+    found = {'bare write of cgroup.procs': Series(bare)}
+    for name, resources in (('setcred', None), ('setcred, with a cgroup', {'pids': {'max': 100}})):
+        places.root_directory(f'{ROOTS}/alice', **({'resources': resources} if resources else {}))
+        with_lifetime('"linger"', **({'resources': '"best-effort"'} if resources else {}))
+        found[name] = columns(places.login('alice', rounds(60), 30))['setcred']
+        end_containers()
+    keep('cgroup attach', found)
+    if not favored:
+        results['notes'].append('cgroup attach: this kernel waits for a grace period with each; see docs/performance.md')
+    attach = found['setcred, with a cgroup'].median - found['setcred'].median
+    row('cgroup attach on the login path', 'bare write', attach / found['bare write of cgroup.procs'].median, 0.1)
+
+
+def storm():
+    places.root_directory(f'{ROOTS}/alice')
+    with_lifetime('"linger"')
+    names = {'plain sshd': ('bob', places.PLAIN_PORT), 'into the container': ('alice', host.PORT)}
+    walls = {name: [] for name in names}
+
+    def all_at_once(argv, n=50):
+        start = time.monotonic()
+        running = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) for _ in range(n)]
+        if any([p.wait() for p in running]):
+            raise RuntimeError('a login failed')
+        return (time.monotonic() - start) * 1000
+
+    with places.PlainSshd():
+        for _ in range(rounds(12) + 1):
+            for name, (user, port) in names.items():
+                walls[name].append(all_at_once(places.ssh_argv(user, port, 'true')))
+    end_containers()
+    series = {name: Series(times[1:]) for name, times in walls.items()}
+    keep('50 logins at once', series)
+    row('50 concurrent logins', 'plain sshd', series['into the container'].median / series['plain sshd'].median, 1.1)
+
+
+# ------------------------------------------------------------------ the rest
+
+def relay():
+    """Through a terminal of the container that nsinit-shell relays to the host's, on which it was started."""
+    root = places.root_directory(f'{ROOTS}/alice')
+    with_lifetime('"linger"')
+    size = (64 if QUICK else 1024) << 20
+    text = b'The quick brown fox jumps over the lazy dog, again and again.\n'
+    with open(f'{root}/big', 'wb') as f:
+        f.write(text * (size // len(text)))
+    broker = subprocess.Popen(['nsinitd'])
+    host.until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), "nsinitd's socket")
+    as_alice = ['/usr/bin/setpriv', '--reuid=alice', '--regid=alice', '--init-groups']
+    try:
+        series = in_turns({
+            'nsinit-shell': ['build/bench/sink', *as_alice, '/usr/bin/nsinit-shell', '-c', 'cat /big'],
+            'script': ['build/bench/sink', '/usr/bin/script', '-qc', f'cat {root}/big', '/dev/null']}, rounds(10))
+    finally:
+        broker.terminate()
+        broker.wait()
+        os.unlink(f'{root}/big')
+        end_containers()
+    keep(f'relay of {size >> 20} MiB', series)
+    compare('relay through a pty', series, 'nsinit-shell', {'script': 0.9})
+
+
+def growth():
+    found = scale.run([1, 10, 100] if QUICK else [1, 10, 100, 1000], say)
+    results['scale'] = found
+    last = max(found)
+    row(f'join with {last} live', 'with 1', found[last]['join'] / found[1]['join'], 1.2)
+    row('memory per idle login container', 'KiB PSS', found[last]['pss'], 400, 'KiB')
+    row(f'first login of user {last} of one image', 'of the 1st', found[last]['first login'] / found[1]['first login'], 1.2)
+
+
+SECTIONS = {f.__name__: f for f in (spawn, join, login, cgroup, storm, relay, growth)}
+
+
+def machine():
+    with open('/proc/cpuinfo') as f:
+        cpu = re.search(r'model name\s*: (.*)', f.read()).group(1)
+    with open('/proc/meminfo') as f:
+        memory = int(re.search(r'MemTotal:\s*(\d+)', f.read()).group(1))
+    with open('/etc/os-release') as f:
+        system = re.search(r'PRETTY_NAME="(.*)"', f.read()).group(1)
+    with open('/proc/cpuinfo') as f:
+        virtual = ' hypervisor ' in f.read()
+    return {'cpu': cpu, 'cpus': os.cpu_count(), 'memory GiB': round(memory / 2**20, 1), 'system': system,
+            'kernel': platform.release().split('-')[0], 'virtual machine': virtual,
+            'libc': ' '.join(platform.libc_ver())}
+
+
+def table():
+    say('\n' + '-' * 100)
+    say(f'{"what":40}{"against":22}{"measured":>12}{"at most":>12}   reached')
+    for r in rows:
+        unit = {'x': ' x', '%': ' %'}.get(r['unit'], ' ' + r['unit'])
+        measured = '-' if r['measured'] is None else f'{r["measured"]:.2f}{unit}'
+        reached = {None: 'not measured here', True: 'yes', False: 'NO'}[r['reached']]
+        say(f'{r["what"]:40}{r["against"]:22}{measured:>12}{r["at most"]:>10}{unit}   {reached}')
+    for note in results['notes']:
+        say(f'  {note}')
+
+
+def draw():
+    m = results['machine']
+    note = (f'{m["cpu"]}, {m["cpus"]} CPUs{", virtual" if m["virtual machine"] else ""}, Linux {m["kernel"]}, {m["system"]}; '
+            'medians, lines from the 10th to the 90th percentile')
+
+    def both(a, b):
+        joined = {**results['series'][b], **results['series'][a]}
+        return [(name, s, name.startswith('nsinit')) for name, s in sorted(joined.items(), key=lambda i: i[1]['median'])]
+
+    found = {'spawn': plots.bars('A container, /bin/true in it, and its end', note, both('spawn', 'spawn, engines')),
+             'join': plots.bars('/bin/true in a live container', note, both('join', 'join, engines')),
+             'storm': plots.bars('50 ssh logins at once', note, [
+                 (n, s, n != 'plain sshd') for n, s in results['series']['50 logins at once'].items()])}
+    at = results['scale']
+    lines = {name: {n: at[n][name] for n in at} for name in ('join', 'login, live', 'first login')}
+    found['growth'] = plots.lines('Latency with live containers of one image', note, lines, 'live containers', 'ms')
+    for name, svg in found.items():
+        with open(f'docs/bench/{name}.svg', 'w') as f:
+            f.write(svg)
+
+
+def main():
+    wanted = [a for a in sys.argv[1:] if not a.startswith('-')] or list(SECTIONS)
+    os.makedirs('build/bench', exist_ok=True)
+    host.THE = host.Host()
+    peers.mount_cgroups()
+    results['machine'] = machine()
+    results['versions'] = {'openssh': peers.version('sh', '-c', 'ssh -V 2>&1'), **peers.versions()}
+    try:
+        for name in wanted:
+            SECTIONS[name]()
+    finally:
+        host.THE.stop()
+    results['table'] = rows
+    with open(RESULTS, 'w') as f:
+        json.dump(results, f, indent=1)
+    table()
+    if wanted == list(SECTIONS) and not QUICK:
+        draw()
+
+
+if __name__ == '__main__':
+    main()
