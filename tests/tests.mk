@@ -122,8 +122,11 @@ $(BUILD)/bench/%: tests/bench/%.c
 	$(call say,LINK)
 	$(Q)$(CC) -std=gnu11 -O2 $(WARN) $< $(BENCH_LINK_$*) -o $@
 
-bench: all $(BENCH_PROGRAMS)
+bench-programs: $(BENCH_PROGRAMS)
+
+bench: all bench-programs
 	tests/host/deps bench
+	@mkdir -p docs/bench
 	tests/host/enter python3 tests/bench/bench.py $(BENCH)
 
-.PHONY: bench
+.PHONY: bench bench-programs

@@ -1,16 +1,15 @@
 """The benchmark: python3 tests/bench/bench.py [--quick] [SECTION...], on the throw-away host (`make bench`).
 
-Prints a table with what was to be reached, writes build/bench/results.json, and with all sections the plots in
-docs/bench/. Everything that is compared runs in turns in one go: the ratios are what counts.
+Prints a table with what was to be reached and writes build/bench/results.json; with all sections also the table, the
+figures and the plots in docs/bench/. Everything that is compared runs in turns in one go: the ratios are what counts.
+docs/performance.md says what each row means.
 """
 import json
 import os
 import platform
 import re
-import statistics
 import subprocess
 import sys
-import threading
 import time
 
 import peers
@@ -41,16 +40,21 @@ def keep(section, series):
         say(f'  {name:34}{s}')
 
 
-def row(what, against, ratio, bar, unit='x'):
-    """One line of the table; `ratio` None: it could not be measured here."""
-    rows.append({'what': what, 'against': against, 'measured': ratio, 'at most': bar, 'unit': unit,
-                 'reached': None if ratio is None else ratio <= bar})
+def row(what, against, measured, bar, unit='x', spread=None):
+    """One line of the table; `measured` None: it could not be measured here. `spread`: its 10th and 90th percentile."""
+    rows.append({'what': what, 'against': against, 'measured': measured, 'spread': spread, 'at most': bar, 'unit': unit,
+                 'reached': None if measured is None else measured <= bar})
 
 
 def compare(what, series, ours, others):
+    """The ratio of the medians; its spread is that of the ratios of the single rounds."""
     for name, bar in others.items():
-        ratio = series[ours].median / series[name].median if name in series else None
-        row(what, name, ratio, bar)
+        if name not in series:
+            row(what, name, None, bar)
+            continue
+        a, b = series[ours], series[name]
+        single = Series([x / y for x, y in zip(a.rounds, b.rounds)])
+        row(what, name, a.median / b.median, bar, spread=[single.at(0.1), single.at(0.9)])
 
 
 # ------------------------------------------------------------------ spawn and join
@@ -58,6 +62,9 @@ def compare(what, series, ours, others):
 def usable(commands):
     """Those that work here; why the others do not is noted."""
     good = {}
+    for name in [n for n, argv in commands.items() if not argv]:
+        results['notes'].append(f'{name}: left out: {peers.MISSING.get(name, "not installed")}')
+        del commands[name]
     for name, argv in commands.items():
         why = works(argv)
         if name == 'firejail' and not why:
@@ -116,9 +123,12 @@ def columns(found):
     return {name: Series([r[i] for r in found]) for i, name in enumerate(names)}
 
 
+HOOKS = ('open_session', 'setcred', 'close_session')
+
+
 def hooks(series):
     """What a login takes more than without us."""
-    return sum(series[name].median for name in ('open_session', 'setcred', 'close_session'))
+    return sum(series[name].median for name in HOOKS)
 
 
 def with_lifetime(lifetime, **more):
@@ -136,7 +146,6 @@ def end_containers():
 
 
 def login():
-    places.pam()
     places.root_directory(f'{ROOTS}/alice')
     with_lifetime('"linger"')
     live = columns(places.login('alice', rounds(300)))
@@ -151,10 +160,11 @@ def login():
     keep('login, first', first)
     keep('ssh', shells)
     plain = shells['ssh host true, plain sshd'].median
-    row('login, container live', 'ms', hooks(live), 1.0, 'ms')
-    row('login, container live', 'ssh host true', 100 * hooks(live) / plain, 2.0, '%')
-    row('login, first', 'ms', hooks(first), 6.0, 'ms')
-    row('login, first', 'ssh host true', 100 * hooks(first) / plain, 5.0, '%')
+    for what, found, bar, share in (('login, container live', live, 1.0, 2.0), ('login, first', first, 6.0, 5.0)):
+        sums = Series([sum(of) for of in zip(*(found[name].rounds for name in HOOKS))])
+        spread = [sums.at(0.1), sums.at(0.9)]
+        row(what, '-', hooks(found), bar, 'ms', spread)
+        row(what, 'ssh host true, plain', 100 * hooks(found) / plain, share, '%', [100 * s / plain for s in spread])
 
 
 def bare_write(group):
@@ -219,7 +229,7 @@ def storm():
     end_containers()
     series = {name: Series(times[1:]) for name, times in walls.items()}
     keep('50 logins at once', series)
-    row('50 concurrent logins', 'plain sshd', series['into the container'].median / series['plain sshd'].median, 1.1)
+    compare('50 concurrent logins', series, 'into the container', {'plain sshd': 1.1})
 
 
 # ------------------------------------------------------------------ the rest
@@ -249,11 +259,11 @@ def relay():
 
 
 def growth():
-    found = scale.run([1, 10, 100] if QUICK else [1, 10, 100, 1000], say)
+    found = scale.run([1, 10] if QUICK else [1, 10, 100], say)
     results['scale'] = found
     last = max(found)
     row(f'join with {last} live', 'with 1', found[last]['join'] / found[1]['join'], 1.2)
-    row('memory per idle login container', 'KiB PSS', found[last]['pss'], 400, 'KiB')
+    row('memory per idle login container', 'PSS', found[last]['pss'], 400, 'KiB')
     row(f'first login of user {last} of one image', 'of the 1st', found[last]['first login'] / found[1]['first login'], 1.2)
 
 
@@ -274,16 +284,44 @@ def machine():
             'libc': ' '.join(platform.libc_ver())}
 
 
+def cells(r):
+    """The words of a line of the table."""
+    unit = {'x': '×'}.get(r['unit'], r['unit'])
+    measured = '-' if r['measured'] is None else f'{r["measured"]:.2f} {unit}'
+    spread = ' to '.join(f'{s:.2f}' for s in r['spread'] or [])
+    return [r['what'], r['against'], measured, spread, f'{r["at most"]} {unit}',
+            {None: 'not measured here', True: 'yes', False: 'no'}[r['reached']]]
+
+
+HEAD = ['what', 'against', 'median', '10 % to 90 %', 'at most', 'reached']
+
+
 def table():
-    say('\n' + '-' * 100)
-    say(f'{"what":40}{"against":22}{"measured":>12}{"at most":>12}   reached')
-    for r in rows:
-        unit = {'x': ' x', '%': ' %'}.get(r['unit'], ' ' + r['unit'])
-        measured = '-' if r['measured'] is None else f'{r["measured"]:.2f}{unit}'
-        reached = {None: 'not measured here', True: 'yes', False: 'NO'}[r['reached']]
-        say(f'{r["what"]:40}{r["against"]:22}{measured:>12}{r["at most"]:>10}{unit}   {reached}')
+    say('\n' + '-' * 118)
+    for line in [HEAD, *map(cells, rows)]:
+        say('{:40}{:22}{:>12}{:>18}{:>12}   {}'.format(*line))
     for note in results['notes']:
         say(f'  {note}')
+
+
+def write_table(path):
+    """The same as a page, with what it was measured on."""
+    m, lines = results['machine'], [HEAD, ['---'] * len(HEAD), *map(cells, rows)]
+    text = '# The last run of `make bench`\n\n' + ', '.join(f'{k}: {v}' for k, v in m.items()) + '.\n\n'
+    text += ', '.join(f'{k} {v}' for k, v in results['versions'].items()) + '.\n\n'
+    text += ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines) + '\n'
+    text += ''.join(f'- {note}\n' for note in results['notes'])
+    with open(path, 'w') as f:
+        f.write(text)
+
+
+def latest_growth():
+    """That of tests/bench/scale, if it was run, else this run's."""
+    try:
+        with open(scale.RESULTS) as f:
+            return {int(n): at for n, at in json.load(f)['scale'].items()}
+    except FileNotFoundError:
+        return results['scale']
 
 
 def draw():
@@ -299,7 +337,7 @@ def draw():
              'join': plots.bars('/bin/true in a live container', note, both('join', 'join, engines')),
              'storm': plots.bars('50 ssh logins at once', note, [
                  (n, s, n != 'plain sshd') for n, s in results['series']['50 logins at once'].items()])}
-    at = results['scale']
+    at = latest_growth()
     lines = {name: {n: at[n][name] for n in at} for name in ('join', 'login, live', 'first login')}
     found['growth'] = plots.lines('Latency with live containers of one image', note, lines, 'live containers', 'ms')
     for name, svg in found.items():
@@ -312,6 +350,7 @@ def main():
     os.makedirs('build/bench', exist_ok=True)
     host.THE = host.Host()
     peers.mount_cgroups()
+    places.pam()
     results['machine'] = machine()
     results['versions'] = {'openssh': peers.version('sh', '-c', 'ssh -V 2>&1'), **peers.versions()}
     try:
@@ -320,10 +359,13 @@ def main():
     finally:
         host.THE.stop()
     results['table'] = rows
-    with open(RESULTS, 'w') as f:
-        json.dump(results, f, indent=1)
+    whole = wanted == list(SECTIONS) and not QUICK
+    for path in [RESULTS, *(['docs/bench/results.json'] if whole else [])]:
+        with open(path, 'w') as f:
+            json.dump(results, f, indent=1)
     table()
-    if wanted == list(SECTIONS) and not QUICK:
+    if whole:
+        write_table('docs/bench/table.md')
         draw()
 
 

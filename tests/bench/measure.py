@@ -6,9 +6,10 @@ PACE = 'build/bench/pace'
 
 
 class Series:
-    """Times of one command, in milliseconds."""
+    """Times of one command, in milliseconds; `rounds` in the order in which they were measured."""
 
     def __init__(self, times):
+        self.rounds = list(times)
         self.times = sorted(times)
 
     def at(self, share):

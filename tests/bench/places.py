@@ -35,7 +35,7 @@ def pam():
 
 
 def login(user, times, pause_ms=2):
-    """Seconds of the parts of a login, as rows: load, open_session, setcred, close_session, all; the first left out."""
+    """Milliseconds of the parts of a login, as rows: load, open_session, setcred, close_session, all; the first left out."""
     argv = ['chrt', '-r', '1', 'build/bench/login', PAM, 'sshd', user, str(times + 1), str(pause_ms)]
     done = subprocess.run(argv, capture_output=True, text=True)
     if done.returncode:

@@ -1,10 +1,11 @@
 """Many live containers of one image on one machine: what each takes, and whether the next ones get slower.
 
-    tests/host/enter python3 tests/bench/scale.py [N...]
+    tests/bench/scale [N...]        1, 10, 100 and 1000 without numbers; writes docs/bench/scale.json
 
 Each is a login container of another user, idle. At each number: the latency of joining one of them (nsinit exec
 into a container of its own, a login into a live one), of the first login of a user who had none, and the memory.
 """
+import json
 import os
 import re
 import subprocess
@@ -14,6 +15,9 @@ import time
 import places
 from measure import Series, in_turns
 from places import ROOTS, host
+
+
+RESULTS = 'docs/bench/scale.json'
 
 
 def pss(name):
@@ -108,11 +112,15 @@ def end_all(front):
 
 
 def main():
+    numbers = [int(a) for a in sys.argv[1:]]
     host.THE = host.Host()
     try:
-        run([int(a) for a in sys.argv[1:]] or [1, 10, 100, 1000], lambda text: print(text, flush=True))
+        found = run(numbers or [1, 10, 100, 1000], lambda text: print(text, flush=True))
     finally:
         host.THE.stop()
+    if not numbers:
+        with open(RESULTS, 'w') as f:
+            json.dump({'scale': found}, f, indent=1)
 
 
 if __name__ == '__main__':
