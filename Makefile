@@ -38,7 +38,7 @@ DEFS := -D_GNU_SOURCE -DNSINIT_VERSION='"$(VERSION)"' -DNSINIT_PROGRAM='"$(BINDI
 	-DNSINIT_PAMDIR='"$(PAMDIR)"'
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(DEFS) $(shell $(PKG_CONFIG) --cflags $(LIBS_CORE)) $(CFLAGS)
-LINK := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,--as-needed
+LINK := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,--as-needed -Wl,--build-id
 LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_CORE))
 
 CORE_SRC := $(wildcard libcore/*/*.c)

@@ -290,3 +290,10 @@ int nsi_seccomp_compile(uint64_t capabilities, struct nsi_filter *ret, struct ns
 	}
 	return r < 0 ? nsi_fail(err, -r, "making", "the system call filter", NULL) : 0;
 }
+
+void nsi_seccomp_version(char *buf, size_t size)
+{
+	const struct scmp_version *version = seccomp_version();
+
+	snprintf(buf, size, "%u.%u.%u", version->major, version->minor, version->micro);
+}

@@ -26,4 +26,7 @@ int nsi_seccomp_compile(uint64_t capabilities, struct nsi_filter *ret, struct ns
 int nsi_seccomp_compile_profile(const struct nsi_profile *profile, uint64_t capabilities,
 	struct nsi_filter *ret, struct nsi_error *err);
 
+/* The version of libseccomp, as text: what another one makes may differ. */
+void nsi_seccomp_version(char *buf, size_t size);
+
 #endif

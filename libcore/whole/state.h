@@ -7,6 +7,7 @@
  *     disabled          text, for how long no login is contained (`nsinit disable`)
  *     ranges/<n>        locked by the supervisor that uses the n-th range of ids
  *     leases/           lease.h
+ *     filters/          filters.h
  *     roots             roots.h
  *     ranges/at-<uid>   the same for a root directory that a range owns already
  *     ephemeral/        a directory for each image and user whose changes are kept in memory

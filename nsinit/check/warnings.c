@@ -177,7 +177,7 @@ static void judge_profile(const struct check_container *c, struct check_warnings
 {
 	struct nsi_error err = {0};
 
-	if (c->spec->process.seccomp_profile[0] && filter_make(c->spec, c->plan, &err) < 0)
+	if (c->spec->process.seccomp_profile[0] && filter_try(c->spec, c->plan, &err) < 0)
 		check_warn_error(w, "seccomp-profile", "it could not be started with this profile", &err);
 }
 

@@ -143,7 +143,7 @@ def in_namespace(pid, namespace, name='pid'):
 
 def nothing_left():
     """Whether no process, state, interface or mount of a container exists."""
-    live = [d for d in os.listdir(RUN_DIR) if os.path.isdir(f'{RUN_DIR}/{d}') and d not in ('ranges', 'doors', 'leases', 'ephemeral')] \
+    live = [d for d in os.listdir(RUN_DIR) if os.path.isdir(f'{RUN_DIR}/{d}') and d not in ('ranges', 'doors', 'leases', 'ephemeral', 'filters')] \
         + [d for d in os.listdir(f'{RUN_DIR}/doors') if d != 'nsinitd'] if os.path.isdir(RUN_DIR) else []
     veths = [name for name in os.listdir('/sys/class/net') if re.fullmatch(r'ns\d+(-\d)?', name)]
     return not supervisors() and not live and not veths

@@ -54,7 +54,7 @@ def files():
     """Of nsinit's state: all but the names that are made once for each range and address."""
     found = []
     for directory, _, names in os.walk(RUN_DIR):
-        if directory in (f'{RUN_DIR}/ranges', f'{RUN_DIR}/leases'):
+        if directory in (f'{RUN_DIR}/ranges', f'{RUN_DIR}/leases', f'{RUN_DIR}/filters'):
             continue
         found += [os.path.relpath(f'{directory}/{name}', RUN_DIR) for name in names]
     return sorted(found)
