@@ -33,7 +33,7 @@ WARN := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wconversion -Wno-sign-convers
 # and clears them behind an initializer that has set them (the policy's first bridge lost its name).
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fno-strict-aliasing -fvisibility=hidden -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 HARDEN := $(shell for f in $(HARDEN); do $(CC) -Werror -O2 $$f -c -x c /dev/null -o /dev/null 2>/dev/null && echo $$f; done)
-DEFS := -D_GNU_SOURCE -DNSINIT_VERSION='"$(VERSION)"' -DNSINIT_PROGRAM='"$(BINDIR)/nsinit"' \
+DEFS := -D_GNU_SOURCE -DNSINIT_VERSION='"$(VERSION)"' -DNSINIT_PROGRAM='"$(LIBEXECDIR)/nsinit"' \
 	-DNSINIT_INIT='"$(LIBEXECDIR)/nsinit-init"' -DNSINIT_SHELL='"$(BINDIR)/nsinit-shell"' -DNSINIT_POLICY='"$(SYSCONFDIR)/nsinit/nsinit.conf"' \
 	-DNSINIT_PAMDIR='"$(PAMDIR)"'
 CFLAGS  ?= -O2 -g
@@ -46,7 +46,7 @@ CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
 NSINIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard nsinit/*.c nsinit/*/*.c))
 PAM_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard pam_nsinit/*.c))
 SHELL_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard nsinit-shell/*.c))
-PROGRAMS := $(BUILD)/bin/nsinit $(BUILD)/bin/nsinit-init $(BUILD)/bin/nsinit-shell $(BUILD)/bin/nsinitd $(BUILD)/bin/pam_nsinit.so
+PROGRAMS := $(BUILD)/bin/nsinit $(BUILD)/bin/nsinit-start $(BUILD)/bin/nsinit-init $(BUILD)/bin/nsinit-shell $(BUILD)/bin/nsinitd $(BUILD)/bin/pam_nsinit.so
 
 # V=1 shows the commands.
 ifneq ($(V),1)
@@ -56,11 +56,12 @@ say = @echo '  $(1) $@'
 
 all: $(PROGRAMS)
 
+OBJ_CC = $(CC)
 # Position-independent throughout: the library goes into a shared object and into PIE programs.
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call say,CC  )
-	$(Q)$(CC) $(ALL_CFLAGS) -fPIC -MMD -MP -c $< -o $@
+	$(Q)$(OBJ_CC) $(ALL_CFLAGS) -fPIC -MMD -MP -c $< -o $@
 
 $(BUILD)/libcore.a: $(CORE_OBJ)
 	$(call say,AR  )
@@ -81,11 +82,27 @@ $(BUILD)/bin/pam_nsinit.so: $(PAM_OBJ) $(BUILD)/libcore.a pam_nsinit/pam_nsinit.
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -shared $(LINK) -Wl,--version-script=pam_nsinit/pam_nsinit.map $(filter %.o %.a,$^) -lpam $(LIBS) -o $@
 
-# It runs inside containers of any kind: no library of theirs.
-$(BUILD)/bin/nsinit-init: $(BUILD)/obj/nsinit-init/main.o
+# Small static programs: with musl, where it is there, they start in a third of the time, and take 18 KB where they would
+# take 700 (docs/performance.md). The wrapper of gcc (package musl-tools) does not know static-pie; its start files do.
+MUSL := $(if $(findstring clang,$(CC)),,$(shell command -v musl-gcc))
+MUSL_CRT := $(if $(MUSL),$(dir $(wildcard $(patsubst %crti.o,%rcrt1.o,$(filter %/crti.o,$(shell $(MUSL) -\#\#\# -x none x.o 2>&1))))))
+ifeq ($(MUSL_CRT),)
+SMALL_CC := $(CC)
+SMALL_LINK := -static-pie
+else
+SMALL_CC := $(MUSL)
+SMALL_LINK := -static -nostartfiles -Wl,-pie,--no-dynamic-linker $(addprefix $(MUSL_CRT),rcrt1.o crti.o crtn.o)
+endif
+SMALL_CFLAGS = $(filter-out -fsanitize=%,$(CFLAGS))
+
+$(BUILD)/obj/nsinit-init/%.o $(BUILD)/obj/nsinit-start/%.o: ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(DEFS) $(SMALL_CFLAGS)
+$(BUILD)/obj/nsinit-init/%.o $(BUILD)/obj/nsinit-start/%.o: OBJ_CC = $(SMALL_CC)
+
+# nsinit-init runs inside containers of any kind: no library of theirs.
+$(BUILD)/bin/nsinit-init $(BUILD)/bin/nsinit-start: $(BUILD)/bin/%: $(BUILD)/obj/%/main.o
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS)) -static-pie -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $< -o $@
+	$(Q)$(SMALL_CC) $(SMALL_CFLAGS) $(SMALL_LINK) -s -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $< -o $@
 
 # No shared library: a variable of the caller's environment (LD_PRELOAD) would run code on the host.
 $(BUILD)/bin/nsinit-shell: $(SHELL_OBJ) $(BUILD)/libcore.a
@@ -98,8 +115,11 @@ flags:
 	$(info $(ALL_CFLAGS))
 	@:
 
+# nsinit is copied into memory whenever it is to enter a container: without symbols that is 0.5 MB instead of 2.4.
+STRIP ?= -s
 install: all
-	install -D -m 0755 $(BUILD)/bin/nsinit $(DESTDIR)$(BINDIR)/nsinit
+	install -D -m 0755 $(BUILD)/bin/nsinit-start $(DESTDIR)$(BINDIR)/nsinit
+	install -D -m 0755 $(STRIP) $(BUILD)/bin/nsinit $(DESTDIR)$(LIBEXECDIR)/nsinit
 	install -D -m 0755 $(BUILD)/bin/nsinit-init $(DESTDIR)$(LIBEXECDIR)/nsinit-init
 	install -D -m 0755 $(BUILD)/bin/nsinitd $(DESTDIR)$(SBINDIR)/nsinitd
 	install -D -m 0755 $(BUILD)/bin/nsinit-shell $(DESTDIR)$(BINDIR)/nsinit-shell

@@ -110,7 +110,7 @@ static void make_room(const char *dir)
 	const struct dirent *entry;
 	int n = 0;
 
-	while (all && (entry = readdir(all)))
+	while (all && readdir(all))
 		n++;
 	if (n > MAX_KEPT) {
 		rewinddir(all);

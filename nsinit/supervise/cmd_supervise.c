@@ -9,6 +9,7 @@
 #include "server.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -160,6 +161,7 @@ int cmd_supervise(int argc, char **argv)
 		order->who.user.name, order->who.decision.rootfs);
 	log_resources(&c);
 	raise_descriptors();
+	malloc_trim(0); /* it is to live long, and small: what the start needed is of no more use */
 	int status = serve(&c, &order->who);
 	container_free(&c);
 	return status;

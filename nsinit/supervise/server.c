@@ -243,7 +243,8 @@ struct server *server_new(
 
 	if (!server)
 		return NULL;
-	*server = (struct server){.loop = loop, .c = c, .decision = decision, .groups = groups};
+	*server = (struct server){
+		.loop = loop, .c = c, .decision = decision, .groups = groups, .terminals = -1};
 	if (!loop_watch(loop, c->listen, POLLIN, accept_waiting, server) ||
 		(c->door >= 0 && !loop_watch(loop, c->door, POLLIN, accept_door, server)) ||
 		!loop_watch(loop, c->pid1.pidfd, POLLIN, pid1_ended, server)) {
@@ -271,5 +272,7 @@ void server_free(struct server *server, int status)
 			session_tell_end(s, status);
 		session_end(s);
 	}
+	if (server->terminals >= 0)
+		close(server->terminals);
 	free(server);
 }

@@ -34,6 +34,7 @@ struct server {
 	struct session *sessions;
 	int counted;
 	bool paused;
+	int terminals; /* a mount of them for the next login, or -1 */
 	struct loop_timer end; /* the end of an empty container */
 	struct loop_timer age; /* max_age, and then the hangup's end */
 	long long busy;        /* ms of loop_now() at which there was last a session or a process */

@@ -26,6 +26,7 @@ def strongest(spec=SPEC, **keys):
 class Nsinit:
     """What is attacked. A tool spawns the container of a root directory, or joins it where it lives."""
     name, program = 'nsinit', '/usr/bin/nsinit'
+    main = '/usr/libexec/nsinit/nsinit'  # what `program` executes
 
     def __init__(self, spec=SPEC):
         self.spec = spec
@@ -40,6 +41,7 @@ class Nsinit:
 class Naive:
     """The control: tests/attacks/naive/nsinit-naive.c, with one precaution or several left out."""
     name, program, spec = 'naive', '/usr/bin/nsinit-naive', SPEC
+    main = program
 
     def __init__(self, *switches, spawner=()):
         self.switches = switches

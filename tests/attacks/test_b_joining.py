@@ -34,16 +34,16 @@ class Joining(Attack):
         """A script whose interpreter is /proc/self/exe makes the program of the host run inside (CVE-2019-5736), where it
         loads C's library: the file is held open, and written to when nobody runs it any more."""
         compile_once('tests/attacks/hold.c', '/tmp/hold.so', '-shared', '-fPIC')
-        programs = ['/usr/bin/nsinit', '/usr/sbin/nsinitd', '/usr/bin/nsinit-shell', '/usr/sbin/sshd', Naive.program]
+        programs = ['/usr/bin/nsinit', Nsinit.main, '/usr/sbin/nsinitd', '/usr/bin/nsinit-shell', '/usr/sbin/sshd', Naive.program]
 
         def strike(tool):
             root = self.root(tool)
-            host.add_programs(root, [tool.program])
+            host.add_programs(root, [tool.main])
             shutil.copy('/tmp/hold.so', f'{root}/hold.so')
             write(f'{root}/etc/ld.so.preload', '/hold.so\n')
             write(f'{root}/bin/evil', '#!/proc/self/exe\n', 0o755)
             for program in programs:
-                shutil.copy(program, f'/tmp/{os.path.basename(program)}.saved')
+                shutil.copy(program, self.saved(program))
                 self.addCleanup(self.put_back, program)
             before = [digest(p) for p in programs]
             front, pid = self.live(tool, root)
@@ -65,8 +65,11 @@ class Joining(Attack):
                    Nsinit(strongest(MAPPED)))
 
     @staticmethod
-    def put_back(program):
-        run(['mv', f'/tmp/{os.path.basename(program)}.saved', f'{program}.new'])
+    def saved(program):
+        return '/tmp/saved' + program.replace('/', '-')
+
+    def put_back(self, program):
+        run(['mv', self.saved(program), f'{program}.new'])
         os.rename(f'{program}.new', program)
 
     def attack_12_taking_from_who_enters(self):

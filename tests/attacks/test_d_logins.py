@@ -9,14 +9,14 @@ class Logins(Attack):
     def attack_39_fail_open(self):
         """Whatever is missing or broken, a user who belongs in a container has no process on the host."""
         container('alice')
-        for break_it in ('chmod 0666 /etc/nsinit/nsinit.conf', 'mv /usr/bin/nsinit /usr/bin/nsinit.away',
+        for break_it in ('chmod 0666 /etc/nsinit/nsinit.conf', 'mv /usr/libexec/nsinit/nsinit /usr/libexec/nsinit/nsinit.away',
                          f'rm {ROOTS}/alice/container.json'):
             run(f'cp -a /etc/nsinit/nsinit.conf /etc/nsinit/nsinit.conf.saved; cp -a {ROOTS}/alice/container.json /tmp/saved.json')
             run(break_it)
             try:
                 done = host.ssh('alice', f'ls -d {MARK}; hostname')
             finally:
-                run('[ ! -e /usr/bin/nsinit.away ] || mv /usr/bin/nsinit.away /usr/bin/nsinit')
+                run('[ ! -e /usr/libexec/nsinit/nsinit.away ] || mv /usr/libexec/nsinit/nsinit.away /usr/libexec/nsinit/nsinit')
                 run(f'mv /etc/nsinit/nsinit.conf.saved /etc/nsinit/nsinit.conf; mv /tmp/saved.json {ROOTS}/alice/container.json')
             with self.subTest(break_it):
                 self.assertNotEqual(done.returncode, 0)

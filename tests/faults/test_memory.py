@@ -168,7 +168,7 @@ class Login(Memory):
         self.each('-', lambda n: self.in_or_refused(['/usr/bin/login-memory', *self.command[1:]]))
 
     def instrument(self):
-        self.link('build', '/usr/bin/nsinit')
+        self.link('build', '/usr/libexec/nsinit/nsinit')
         self.addCleanup(run, ['make', 'install'])
 
     def test_in_the_supervisor(self):

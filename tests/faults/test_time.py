@@ -10,7 +10,7 @@ from cause import HOLD, MARK, PROBE, Cause, exec_, ssh, su
 from host import RUN_DIR, nsinit, run, until, wait_nothing_left, write
 
 DAY = 24 * 3600
-SUPERVISOR = '/usr/bin/nsinit'
+SUPERVISOR = '/usr/libexec/nsinit/nsinit'
 
 
 class Stopped(Cause):

@@ -47,8 +47,8 @@ class Refused(Case):
         self.refused('reason=user', user='nobody-of-that-name')
 
     def test_supervisor(self):
-        os.rename('/usr/bin/nsinit', '/usr/bin/nsinit.away')
-        self.addCleanup(os.rename, '/usr/bin/nsinit.away', '/usr/bin/nsinit')
+        os.rename('/usr/libexec/nsinit/nsinit', '/usr/libexec/nsinit/nsinit.away')
+        self.addCleanup(os.rename, '/usr/libexec/nsinit/nsinit.away', '/usr/libexec/nsinit/nsinit')
         self.refused('reason=session')
 
     def test_supervisor_of_another_version(self):

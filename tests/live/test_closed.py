@@ -178,7 +178,7 @@ class Container(Case):
         self.closed('rootfs')
 
     def test_program_missing(self):
-        self.moved('/usr/bin/nsinit')
+        self.moved('/usr/libexec/nsinit/nsinit')
         self.closed('session')
 
     def test_init_missing(self):

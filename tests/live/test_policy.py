@@ -212,9 +212,9 @@ class Refusal(Case):
         self.refused('auth optional pam_nsinit.so')
 
     def test_program_missing(self):
-        os.rename('/usr/bin/nsinit', '/usr/bin/nsinit.away')
-        self.addCleanup(os.rename, '/usr/bin/nsinit.away', '/usr/bin/nsinit')
-        self.refused('supervisor|starting /usr/bin/nsinit')
+        os.rename('/usr/libexec/nsinit/nsinit', '/usr/libexec/nsinit/nsinit.away')
+        self.addCleanup(os.rename, '/usr/libexec/nsinit/nsinit.away', '/usr/libexec/nsinit/nsinit')
+        self.refused('supervisor|starting /usr/libexec/nsinit/nsinit')
 
     def test_init_missing(self):
         os.rename('/usr/libexec/nsinit/nsinit-init', '/usr/libexec/nsinit/away')
