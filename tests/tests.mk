@@ -130,3 +130,14 @@ bench: all bench-programs
 	tests/host/enter python3 tests/bench/bench.py $(BENCH)
 
 .PHONY: bench bench-programs
+
+# make check-perf: counts against tests/perf/baseline.json. PERF=--record writes it.
+$(BUILD)/perf/count: tests/perf/count.c
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) -std=gnu11 -O2 $(WARN) $< -o $@
+
+check-perf: all bench-programs $(BUILD)/perf/count
+	CC="$(CC)" tests/host/enter python3 tests/perf/run.py $(PERF)
+
+.PHONY: check-perf

@@ -22,13 +22,18 @@ struct head {
 	uint16_t n[NSI_FILTERS];
 };
 
-/* FNV-1a: for names, and for what happens by accident. Who could do it on purpose is root. */
+/* FNV-1a, by words: for names, and for what happens by accident. Who could do it on purpose is root. */
 static uint64_t sum_of(const void *data, size_t len, uint64_t sum)
 {
-	const unsigned char *at = data;
+	const char *at = data;
 
-	for (size_t i = 0; i < len; i++)
-		sum = (sum ^ at[i]) * UINT64_C(0x100000001b3);
+	for (size_t done = 0; done < len; done += sizeof(uint64_t)) {
+		size_t left = len - done;
+		uint64_t word = 0;
+
+		memcpy(&word, at + done, left < sizeof(word) ? left : sizeof(word));
+		sum = (sum ^ word) * UINT64_C(0x100000001b3);
+	}
 	return sum;
 }
 

