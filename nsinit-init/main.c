@@ -51,7 +51,7 @@ int main(int argc, char **argv)
 	prctl(PR_SET_NAME, "nsinit-init");
 	if (argc == 1)
 		prctl(PR_SET_DUMPABLE, 0); /* nobody inside makes it do anything else */
-	memset(&all, 0xff, sizeof(all)); /* sigfillset(3) leaves out what the C library has for itself */
+	memset(&all, 0xff, sizeof(all));   /* sigfillset(3) leaves out what the C library has for itself */
 	sigprocmask(SIG_SETMASK, &all, &before);
 	if (argc > 1) {
 		command = start(argv + 1, &before);

@@ -1,7 +1,7 @@
 /*
  * The command `nsinit`: executes the program of that name in the directory of private programs. For `exec` as
- * root from a sealed copy, which that program would otherwise make of itself and start once more, with all its
- * libraries (nsinit/sealed.c says why): this one is small and needs none.
+ * root from a sealed copy, which that program would otherwise make of itself and start once more, with all
+ * its libraries (nsinit/sealed.c says why): this one is small and needs none.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -50,6 +50,7 @@ int main(int argc, char **argv)
 			fexecve(copy, argv, environ);
 	}
 	execv(NSINIT_PROGRAM, argv);
-	dprintf(2, "nsinit: executing %s: %s: is nsinit installed completely?\n", NSINIT_PROGRAM, strerror(errno));
+	dprintf(2, "nsinit: executing %s: %s: is nsinit installed completely?\n", NSINIT_PROGRAM,
+		strerror(errno));
 	return FAILED;
 }

@@ -240,15 +240,24 @@ struct server *server_new(
 	struct loop *loop, struct container *c, const struct nsi_decision *decision, struct groups *groups)
 {
 	struct server *server = calloc(1, sizeof(*server));
+	struct nsi_reply *reply = malloc(sizeof(*reply));
 
-	if (!server)
+	if (!server || !reply) {
+		free(server);
+		free(reply);
 		return NULL;
-	*server = (struct server){
-		.loop = loop, .c = c, .decision = decision, .groups = groups, .terminals = -1};
+	}
+	*server = (struct server){.loop = loop,
+		.c = c,
+		.decision = decision,
+		.groups = groups,
+		.reply = reply,
+		.terminals = -1};
 	if (!loop_watch(loop, c->listen, POLLIN, accept_waiting, server) ||
 		(c->door >= 0 && !loop_watch(loop, c->door, POLLIN, accept_door, server)) ||
 		!loop_watch(loop, c->pid1.pidfd, POLLIN, pid1_ended, server)) {
 		free(server);
+		free(reply);
 		return NULL;
 	}
 	server_age_start(server);
@@ -274,5 +283,6 @@ void server_free(struct server *server, int status)
 	}
 	if (server->terminals >= 0)
 		close(server->terminals);
+	free(server->reply);
 	free(server);
 }

@@ -24,37 +24,37 @@ static pid_t number_of(int pidfd)
 static bool answer(const struct session *s, bool as_login_user, const int *fds, int n_fds)
 {
 	const struct nsi_plan *plan = s->server->c->plan;
-	struct nsi_reply reply; /* it takes no memory that could be lacking */
+	struct nsi_reply *reply = s->server->reply;
 	struct nsi_error err = {0};
 	int all[NSI_MAX_FDS];
 
-	memset(&reply, 0, NSI_REPLY_HEAD);
-	reply.magic = NSI_CONTROL_MAGIC;
-	nsi_copy_array(reply.id, s->server->c->id);
-	reply.confine = plan->confine;
+	memset(reply, 0, NSI_REPLY_HEAD);
+	reply->magic = NSI_CONTROL_MAGIC;
+	nsi_copy_array(reply->id, s->server->c->id);
+	reply->confine = plan->confine;
 	memcpy(all, fds, (size_t)n_fds * sizeof(int));
 	/* To root's processes alone: whoever has the directory can move any process there. */
 	int group = group_dir(s->server->c, s->group);
 	if (!as_login_user && group >= 0) {
-		reply.cgroup = (uint32_t)n_fds;
+		reply->cgroup = (uint32_t)n_fds;
 		all[n_fds++] = group;
 	}
 	if (as_login_user) {
-		reply.confine.uid = plan->login.uid;
-		reply.confine.gid = plan->login.gid;
-		reply.confine.keep_groups = true;
-		reply.confine.ambient = 0;
-		nsi_copy_array(reply.confine.working_dir, "/");
+		reply->confine.uid = plan->login.uid;
+		reply->confine.gid = plan->login.gid;
+		reply->confine.keep_groups = true;
+		reply->confine.ambient = 0;
+		nsi_copy_array(reply->confine.working_dir, "/");
 	}
 	for (size_t i = 0; plan->environment[i]; i++) {
 		size_t len = strlen(plan->environment[i]) + 1;
 
-		if (reply.env_len + len > NSI_ENV_BYTES)
+		if (reply->env_len + len > NSI_ENV_BYTES)
 			break;
-		memcpy(reply.env + reply.env_len, plan->environment[i], len);
-		reply.env_len += (uint32_t)len;
+		memcpy(reply->env + reply->env_len, plan->environment[i], len);
+		reply->env_len += (uint32_t)len;
 	}
-	int r = nsi_send(s->sock, &reply, NSI_REPLY_HEAD + reply.env_len, all, n_fds);
+	int r = nsi_send(s->sock, reply, NSI_REPLY_HEAD + reply->env_len, all, n_fds);
 	if (r < 0) {
 		nsi_fail(&err, -r, "answering", "a session's request", NULL);
 		nsi_error_reason(&err, "session");

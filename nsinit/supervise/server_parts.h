@@ -34,11 +34,12 @@ struct server {
 	struct session *sessions;
 	int counted;
 	bool paused;
-	int terminals; /* a mount of them for the next login, or -1 */
-	struct loop_timer end; /* the end of an empty container */
-	struct loop_timer age; /* max_age, and then the hangup's end */
-	long long busy;        /* ms of loop_now() at which there was last a session or a process */
-	long long hangup_end;  /* ms of loop_now(); 0: max_age is not reached */
+	struct nsi_reply *reply; /* room for an answer, which takes no memory that could be lacking */
+	int terminals;           /* a mount of them for the next login, or -1 */
+	struct loop_timer end;   /* the end of an empty container */
+	struct loop_timer age;   /* max_age, and then the hangup's end */
+	long long busy;          /* ms of loop_now() at which there was last a session or a process */
+	long long hangup_end;    /* ms of loop_now(); 0: max_age is not reached */
 	const char *why;
 };
 
