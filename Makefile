@@ -34,7 +34,7 @@ WARN := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wconversion -Wno-sign-convers
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fno-strict-aliasing -fvisibility=hidden -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 HARDEN := $(shell for f in $(HARDEN); do $(CC) -Werror -O2 $$f -c -x c /dev/null -o /dev/null 2>/dev/null && echo $$f; done)
 DEFS := -D_GNU_SOURCE -DNSINIT_VERSION='"$(VERSION)"' -DNSINIT_PROGRAM='"$(LIBEXECDIR)/nsinit"' \
-	-DNSINIT_INIT='"$(LIBEXECDIR)/nsinit-init"' -DNSINIT_SHELL='"$(BINDIR)/nsinit-shell"' -DNSINIT_POLICY='"$(SYSCONFDIR)/nsinit/nsinit.conf"' \
+	-DNSINIT_ENTER='"$(LIBEXECDIR)/nsinit-enter"' -DNSINIT_INIT='"$(LIBEXECDIR)/nsinit-init"' -DNSINIT_SHELL='"$(BINDIR)/nsinit-shell"' -DNSINIT_POLICY='"$(SYSCONFDIR)/nsinit/nsinit.conf"' \
 	-DNSINIT_PAMDIR='"$(PAMDIR)"'
 CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(DEFS) $(shell $(PKG_CONFIG) --cflags $(LIBS_CORE)) $(CFLAGS)
@@ -51,7 +51,7 @@ CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
 NSINIT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard nsinit/*.c nsinit/*/*.c))
 PAM_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard pam_nsinit/*.c))
 SHELL_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard nsinit-shell/*.c))
-PROGRAMS := $(BUILD)/bin/nsinit $(BUILD)/bin/nsinit-start $(BUILD)/bin/nsinit-init $(BUILD)/bin/nsinit-shell $(BUILD)/bin/nsinitd $(BUILD)/bin/pam_nsinit.so
+PROGRAMS := $(BUILD)/bin/nsinit $(BUILD)/bin/nsinit-enter $(BUILD)/bin/nsinit-start $(BUILD)/bin/nsinit-init $(BUILD)/bin/nsinit-shell $(BUILD)/bin/nsinitd $(BUILD)/bin/pam_nsinit.so
 
 # V=1 shows the commands.
 ifneq ($(V),1)
@@ -73,6 +73,12 @@ $(BUILD)/libcore.a: $(CORE_OBJ)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/bin/nsinit: $(NSINIT_OBJ) $(BUILD)/libcore.a
+	@mkdir -p $(@D)
+	$(call say,LINK)
+	$(Q)$(CC) $(CFLAGS) -pie $(LINK) -Wl,--gc-sections $^ $(LIBS_NSINIT) -o $@
+
+ENTER_OBJ := $(patsubst %,$(BUILD)/obj/%.o,nsinit-enter/main nsinit/sealed nsinit/console/report nsinit/container/image nsinit/exec/cmd_exec nsinit/exec/front)
+$(BUILD)/bin/nsinit-enter: $(ENTER_OBJ) $(BUILD)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -pie $(LINK) -Wl,--gc-sections $^ $(LIBS_NSINIT) -o $@
@@ -125,6 +131,7 @@ STRIP ?= -s
 install: all
 	install -D -m 0755 $(BUILD)/bin/nsinit-start $(DESTDIR)$(BINDIR)/nsinit
 	install -D -m 0755 $(STRIP) $(BUILD)/bin/nsinit $(DESTDIR)$(LIBEXECDIR)/nsinit
+	install -D -m 0755 $(STRIP) $(BUILD)/bin/nsinit-enter $(DESTDIR)$(LIBEXECDIR)/nsinit-enter
 	install -D -m 0755 $(BUILD)/bin/nsinit-init $(DESTDIR)$(LIBEXECDIR)/nsinit-init
 	install -D -m 0755 $(BUILD)/bin/nsinitd $(DESTDIR)$(SBINDIR)/nsinitd
 	install -D -m 0755 $(BUILD)/bin/nsinit-shell $(DESTDIR)$(BINDIR)/nsinit-shell

@@ -30,6 +30,8 @@ int cmd_record(int argc, char **argv);
 /* Unless it is that already, go on as a copy of this program that nobody can write to. Returns in the copy.
  */
 int run_sealed(char **argv, struct nsi_error *err);
+/* Go on as a copy of the program `path` that nobody can write to. Returns only what went wrong. */
+int start_sealed(const char *path, char **argv, struct nsi_error *err);
 
 /* Print the record as "nsinit: ..." on standard error; returns its exit status. */
 int report(const struct nsi_error *err);

@@ -49,14 +49,6 @@ static const struct command {
 
 enum { N_COMMANDS = sizeof(commands) / sizeof(commands[0]), WIDTH = 40 };
 
-int report(const struct nsi_error *err)
-{
-	char text[2048];
-
-	fprintf(stderr, "nsinit: %s\n", nsi_error_text(err, text, sizeof(text)));
-	return err->exit_status ? err->exit_status : NSI_EXIT_FAILED;
-}
-
 static const struct command *find(const char *name)
 {
 	for (size_t i = 0; i < N_COMMANDS; i++)

@@ -13,10 +13,20 @@
 
 static const char self[] = "/proc/self/exe";
 
+int start_sealed(const char *path, char **argv, struct nsi_error *err)
+{
+	cleanup_fd int copy = -1;
+	int r = nsi_sealed_copy(path, &copy, err);
+
+	if (r < 0)
+		return r;
+	nsi_execveat(copy, argv, environ);
+	return nsi_fail(err, errno, "executing the copy of", path, NULL);
+}
+
 int run_sealed(char **argv, struct nsi_error *err)
 {
 	cleanup_fd int running = open(self, O_RDONLY | O_CLOEXEC);
-	cleanup_fd int copy = -1;
 
 	if (running < 0)
 		return nsi_fail(err, errno, "opening", self, "is /proc mounted?");
@@ -25,9 +35,5 @@ int run_sealed(char **argv, struct nsi_error *err)
 		prctl(PR_SET_NAME, "nsinit"); /* executed by descriptor it is called by a number */
 		return 0;
 	}
-	int r = nsi_sealed_copy(self, &copy, err);
-	if (r < 0)
-		return r;
-	nsi_execveat(copy, argv, environ);
-	return nsi_fail(err, errno, "executing the copy of", self, NULL);
+	return start_sealed(self, argv, err);
 }

@@ -1,5 +1,5 @@
 /* nsinit check: a container.json, and what would be made of it. Nothing is changed. */
-#include "../container/container.h"
+#include "../container/image.h"
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/compat.h"
 #include "../../libcore/base/io.h"

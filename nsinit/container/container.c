@@ -14,6 +14,7 @@
 #include "../../libcore/whole/rootfs.h"
 #include "../../libcore/whole/roots.h"
 #include "filter.h"
+#include "image.h"
 #include "network.h"
 #include "rootless.h"
 
@@ -29,46 +30,7 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
-enum { ACCOUNTS_MAX = 1024 * 1024, SPARED_BY = 500 };
-
-/* What somebody inside has put there is as good as none; what the host lacks is not. */
-static bool is_the_hosts_fault(int r)
-{
-	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EIO;
-}
-
-int image_read(int rootfd, const char *path, char **ret, struct nsi_error *err)
-{
-	size_t len;
-	int r = nsi_read_in_root(rootfd, path, path, ACCOUNTS_MAX, ret, &len, err);
-
-	/* An empty one too: it may be the mount point that an earlier start has made. */
-	if (r == 0 && len == 0) {
-		free(*ret);
-		*ret = NULL;
-	}
-	return is_the_hosts_fault(r) ? r : 0;
-}
-
-int image_read_all(int view, struct nsi_image *image, struct nsi_error *err)
-{
-	int r = image_read(view, "etc/passwd", &image->passwd, err);
-
-	if (r == 0)
-		r = image_read(view, "etc/group", &image->group, err);
-	if (r == 0)
-		r = image_read(view, "etc/hosts", &image->hosts, err);
-	return r < 0 ? r : image_read(view, "etc/nsswitch.conf", &image->nsswitch, err);
-}
-
-void image_free(struct nsi_image *image)
-{
-	free(image->passwd);
-	free(image->group);
-	free(image->hosts);
-	free(image->nsswitch);
-	free(image->host_resolv_conf);
-}
+enum { SPARED_BY = 500 };
 
 /*
  * Outside, where the policy says so; else the root directory's own, which with an image is the image's. That

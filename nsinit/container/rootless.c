@@ -1,7 +1,7 @@
 #include "rootless.h"
 
 #include "../../libcore/base/cleanup.h"
-#include "container.h"
+#include "image.h"
 
 #include <fcntl.h>
 #include <pwd.h>

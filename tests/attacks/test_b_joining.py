@@ -34,7 +34,8 @@ class Joining(Attack):
         """A script whose interpreter is /proc/self/exe makes the program of the host run inside (CVE-2019-5736), where it
         loads C's library: the file is held open, and written to when nobody runs it any more."""
         compile_once('tests/attacks/hold.c', '/tmp/hold.so', '-shared', '-fPIC')
-        programs = ['/usr/bin/nsinit', Nsinit.main, '/usr/sbin/nsinitd', '/usr/bin/nsinit-shell', '/usr/sbin/sshd', Naive.program]
+        programs = ['/usr/bin/nsinit', Nsinit.main, '/usr/libexec/nsinit/nsinit-enter',
+                    '/usr/sbin/nsinitd', '/usr/bin/nsinit-shell', '/usr/sbin/sshd', Naive.program]
 
         def strike(tool):
             root = self.root(tool)

@@ -520,7 +520,8 @@ class Files(Case):
         self.assertNotIn('no-id-mapping', self.healthy())
 
     def test_programs(self):
-        for path, code, mode in (('/usr/libexec/nsinit/nsinit-init', 'program-mode', 0o775), (SHELL, 'program-mode', 0o4755)):
+        for path, code, mode in (('/usr/libexec/nsinit/nsinit-init', 'program-mode', 0o775),
+                                 ('/usr/libexec/nsinit/nsinit-enter', 'program-mode', 0o775), (SHELL, 'program-mode', 0o4755)):
             os.chmod(path, mode)
             try:
                 self.ill(code, object=path)
