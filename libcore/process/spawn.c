@@ -117,7 +117,7 @@ static int give_trees(
 static int prepare(const struct nsi_plan *plan, int rootfd, int image, const char *veth,
 	struct nsi_process *p, struct nsi_error *err)
 {
-	int fds[2] = {-1, -1}, r = 0;
+	int r = 0;
 
 	if (plan->rootless)
 		r = nsi_map_rootless(p->pid, &plan->confine.ids, err);
@@ -129,15 +129,7 @@ static int prepare(const struct nsi_plan *plan, int rootfd, int image, const cha
 		r = nsi_pasta_start(&plan->network, p->pid, &p->pasta, err);
 	if (r == 0)
 		r = give_network(plan, p->pid, veth, err);
-	if (r == 0)
-		r = give_trees(plan, p->pid, rootfd, image, p->sync, err);
-	if (r == 0)
-		r = nsi_sync_expect(p->sync, NSI_SYNC_READY, fds, 2, err);
-	if (r < 0)
-		return r;
-	p->devpts = fds[0];
-	p->pty = fds[1];
-	return plan->rootless ? 0 : nsi_set_oom_score(p->pidfd, &plan->confine.limits, err);
+	return r < 0 ? r : give_trees(plan, p->pid, rootfd, image, p->sync, err);
 }
 
 /*
@@ -204,4 +196,18 @@ int nsi_spawn(const struct nsi_plan *plan, const struct nsi_exec *exec, int root
 	}
 	*ret = p;
 	return 0;
+}
+
+int nsi_spawn_ready(const struct nsi_plan *plan, struct nsi_process *p, struct nsi_error *err)
+{
+	int fds[2] = {-1, -1};
+	int r = nsi_sync_expect(p->sync, NSI_SYNC_READY, fds, 2, err);
+
+	p->devpts = fds[0];
+	p->pty = fds[1];
+	if (r == 0 && !plan->rootless)
+		r = nsi_set_oom_score(p->pidfd, &plan->confine.limits, err);
+	if (r < 0 && err && !err->reason[0])
+		nsi_error_reason(err, "spawn");
+	return r;
 }

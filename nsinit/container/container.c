@@ -152,6 +152,7 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 	return r;
 }
 
+/* While pid 1 builds its root: nobody asks for the container as long as its lock is held. */
 static int publish(struct container *c, struct nsi_error *err)
 {
 	struct nsi_state state = {
@@ -168,7 +169,7 @@ static int publish(struct container *c, struct nsi_error *err)
 		snprintf(c->door_name, sizeof(c->door_name), "%u", (unsigned)c->plan->login.uid);
 		r = nsi_door_open(c->door_name, c->plan->login.uid, 0600, &c->door, err);
 	}
-	return r < 0 ? r : nsi_nspid_write(c->nspid, c->pid1.pid, err);
+	return r;
 }
 
 /*
@@ -224,10 +225,8 @@ static void spare_init(const struct container *c)
 int container_start(struct container *c, const struct nsi_exec *exec, struct nsi_error *err)
 {
 	struct nsi_exec placed = *exec;
-	int r = nsi_control_listen(c->id, &c->listen, err);
+	int r = nsi_nspid_create(c->rootfd, &c->nspid, err);
 
-	if (r == 0)
-		r = nsi_nspid_create(c->rootfd, &c->nspid, err);
 	if (r == 0 && (c->plan->resources.set || c->plan->session_resources.set || c->plan->n_devices))
 		r = nsi_cgroup_make(c->id, &c->plan->resources, c->plan->resources_optional, &c->cgroup, err);
 	if (r == 0 && (c->cgroup.dir >= 0 || c->plan->n_devices))
@@ -235,13 +234,19 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 	placed.cgroup = c->cgroup.dir;
 	if (r == 0)
 		r = nsi_spawn(c->plan, &placed, c->rootfd, c->image, c->veth, &c->pid1, err);
+	if (r == 0)
+		r = nsi_control_listen(c->id, &c->listen, err);
+	if (r == 0)
+		r = publish(c, err);
+	if (r == 0)
+		r = nsi_spawn_ready(c->plan, &c->pid1, err);
 	if (r == 0 && c->plan->session_resources.set)
 		r = nsi_cgroup_divide(&c->cgroup, c->pid1.pidfd, &c->plan->session_resources,
 			c->plan->resources_optional, err);
 	if (r == 0)
 		r = open_proc(c, err);
 	if (r == 0)
-		r = publish(c, err);
+		r = nsi_nspid_write(c->nspid, c->pid1.pid, err);
 	if (r == 0 && c->size)
 		r = nsi_changes_hold(c->rootfd, c->size, err);
 	if (r == 0)

@@ -2,6 +2,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -332,7 +333,8 @@ class Join(Exec):
         front, pid = self.start()
         joined = [subprocess.Popen(['nsinit', 'exec', '-C', ROOT, 'sleep', '1000'], stdin=subprocess.DEVNULL)
                   for _ in range(3)]
-        until(lambda: exec_in(ROOT, 'ps').stdout.count('sleep 1000') == 4, 'three joined processes')
+        # One that has not executed yet still has the words of its front: nsinit exec ... sleep 1000.
+        until(lambda: len(re.findall(r'root +sleep 1000$', exec_in(ROOT, 'ps').stdout, re.M)) == 4, 'three joined processes')
         began = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         for process in joined:
