@@ -61,6 +61,7 @@ class PlainSshd:
     def __exit__(self, *_):
         self.sshd.terminate()
         self.sshd.wait()
+        os.unlink('/usr/sbin/sshd-plain')
 
 
 def ssh_argv(user, port, *command):
