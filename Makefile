@@ -148,6 +148,7 @@ install: all
 	install -D -m 0644 etc/bash-completion/nsinit $(DESTDIR)$(PREFIX)/share/bash-completion/completions/nsinit
 	install -D -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/nsinit/README.md
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/nsinit docs/*.md SECURITY.md
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/nsinit/bench docs/bench/*.svg docs/bench/table.md
 	install -d -m 0755 $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
 	install -m 0644 man/*.1 $(DESTDIR)$(MANDIR)/man1
 	install -m 0644 man/*.5 $(DESTDIR)$(MANDIR)/man5

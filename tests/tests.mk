@@ -57,7 +57,7 @@ FUZZ_SEEDS_spec := tests/data/valid tests/data/invalid
 FUZZ_LINK_policy := -Wl,--wrap=getpwnam_r -Wl,--wrap=getpwuid_r -Wl,--wrap=getgrnam_r -Wl,--wrap=getgrouplist
 FUZZ_LINK_profile := -Wl,--wrap=seccomp_init -Wl,--wrap=seccomp_release
 # The supervisor's part that talks; the clock, the terminals and what is inside are the target's.
-FUZZ_SRC_server := $(addprefix nsinit/supervise/,server.c server_life.c server_answer.c groups.c watch.c) $(addprefix nsinit/container/,container.c filter.c network.c rootless.c)
+FUZZ_SRC_server := $(addprefix nsinit/supervise/,server.c server_life.c server_answer.c groups.c watch.c) $(addprefix nsinit/container/,container.c filter.c image.c network.c rootless.c)
 FUZZ_LINK_server := -Wl,--wrap=clock_gettime -Wl,--wrap=nsi_borrow_terminals -Wl,--wrap=nsi_cgroup_freeze -Wl,--wrap=container_signal
 
 $(BUILD)/fuzz/obj/%.o: %.c Makefile tests/tests.mk

@@ -1,10 +1,10 @@
 /* nsinit check: a container.json, and what would be made of it. Nothing is changed. */
-#include "../container/image.h"
 #include "../../libcore/base/cleanup.h"
 #include "../../libcore/base/compat.h"
 #include "../../libcore/base/io.h"
 #include "../../libcore/base/str.h"
 #include "../../libcore/decide/network.h"
+#include "../container/image.h"
 #include "../container/network.h"
 #include "../container/rootless.h"
 #include "check.h"
