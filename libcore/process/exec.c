@@ -71,7 +71,7 @@ int nsi_process_ready(struct nsi_process *p, struct nsi_error *err)
 int nsi_process_go(struct nsi_process *p, struct nsi_error *err)
 {
 	enum nsi_sync kind;
-	int r = p->released ? 0 : nsi_sync_send(p->sync, NSI_SYNC_GO, NULL, 0);
+	int r = nsi_sync_send(p->sync, NSI_SYNC_GO, NULL, 0);
 
 	if (r < 0)
 		return nsi_fail(err, -r, "starting", "the command", NULL);

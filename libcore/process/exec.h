@@ -14,7 +14,6 @@ struct nsi_exec {
 	const char *cwd; /* change there if that is possible; NULL: stay in the working directory */
 	int image;       /* >= 0: run this (sealed) file instead of looking argv[0] up */
 	int cgroup;      /* > 0: directory of the cgroup to start in */
-	bool at_once;    /* who joins executes as soon as it is ready: nsi_process_go() only waits for that */
 };
 
 /* A program of ours beside the container; all zero: none. */
@@ -30,7 +29,6 @@ struct nsi_process {
 	int sync;               /* to the process, until it has executed */
 	int pty;                /* master of its terminal */
 	bool recorded;          /* or of one that a recorder passes on to it */
-	bool released;          /* it goes on by itself */
 	int devpts;             /* pid 1 only: the container's devpts */
 	struct nsi_pasta pasta; /* pid 1 only: that its network hangs on */
 };

@@ -97,10 +97,6 @@ int nsi_join(const struct nsi_confinement *confine, int pidfd, int devpts, const
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return nsi_fail(err, errno, "making", "a socket pair", NULL);
 	p.sync = pair[0];
-	/* The word is there before the process is, which waits for nobody then. Only its score is ours to
-	 * set, before it executes. */
-	if (exec->at_once && !(confine->limits.oom_given && geteuid() == 0))
-		p.released = nsi_sync_send(p.sync, NSI_SYNC_GO, NULL, 0) == 0;
 	pid_t pid = nsi_clone3_into(0, exec->cgroup, &middle_fd);
 	if (pid == 0) {
 		close(pair[0]);

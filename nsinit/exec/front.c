@@ -126,7 +126,6 @@ static int start(const struct exec_options *o, struct entry *e, struct nsi_exec 
 	int r = o->user ? open_inside(e->fds[NSI_FD_PID1], &root, err) : 0;
 
 	exec->argv = o->command;
-	exec->at_once = true;
 	exec->cgroup = reply->cgroup > 0 && reply->cgroup < NSI_MAX_FDS ? e->fds[reply->cgroup] : -1;
 	if (r == 0)
 		r = front_apply(o, root, &e->reply.confine, err);
