@@ -40,11 +40,6 @@ CFLAGS  ?= -O2 -g
 ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(DEFS) $(shell $(PKG_CONFIG) --cflags $(LIBS_CORE)) $(CFLAGS)
 LINK := -Wl,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,--as-needed -Wl,--build-id
 LIBS := $(shell $(PKG_CONFIG) --libs $(LIBS_CORE))
-# In nsinit itself those that are there as archives are linked in: 0.14 ms less for each start, and 90 KiB less for each
-# supervisor. "make ARCHIVES=" links them dynamically, as everything else does that is not static.
-ARCHIVES ?= config json-c cap seccomp
-ARCHIVED := $(foreach a,$(ARCHIVES),$(if $(filter /%,$(shell $(CC) -print-file-name=lib$(a).a)),-l$(a)))
-LIBS_NSINIT = -Wl,-Bstatic $(ARCHIVED) -Wl,-Bdynamic $(filter-out $(ARCHIVED),$(LIBS))
 
 CORE_SRC := $(wildcard libcore/*/*.c)
 CORE_OBJ := $(CORE_SRC:%.c=$(BUILD)/obj/%.o)
@@ -75,13 +70,13 @@ $(BUILD)/libcore.a: $(CORE_OBJ)
 $(BUILD)/bin/nsinit: $(NSINIT_OBJ) $(BUILD)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -pie $(LINK) -Wl,--gc-sections $^ $(LIBS_NSINIT) -o $@
+	$(Q)$(CC) $(CFLAGS) -pie $(LINK) $^ $(LIBS) -o $@
 
 ENTER_OBJ := $(patsubst %,$(BUILD)/obj/%.o,nsinit-enter/main nsinit/sealed nsinit/console/report nsinit/container/image nsinit/exec/cmd_exec nsinit/exec/front)
 $(BUILD)/bin/nsinit-enter: $(ENTER_OBJ) $(BUILD)/libcore.a
 	@mkdir -p $(@D)
 	$(call say,LINK)
-	$(Q)$(CC) $(CFLAGS) -pie $(LINK) -Wl,--gc-sections $^ $(LIBS_NSINIT) -o $@
+	$(Q)$(CC) $(CFLAGS) -pie $(LINK) -Wl,--gc-sections $^ $(LIBS) -o $@
 
 $(BUILD)/bin/nsinitd: $(BUILD)/obj/nsinitd/main.o $(BUILD)/libcore.a
 	@mkdir -p $(@D)

@@ -1,6 +1,7 @@
 /*
- * `nsinit exec` for a container that lives: the part of nsinit that enters it, which needs no library but
- * C's. nsinit-start executes a sealed copy of this. Where more is to be done after all, it becomes nsinit.
+ * `nsinit exec` for a container that lives: the part of nsinit that enters it, which needs libcap alone of
+ * its five libraries. nsinit-start executes a sealed copy of this. Where more is to be done after all, it
+ * becomes nsinit.
  */
 #include "../nsinit/commands.h"
 #include "../nsinit/exec/front_parts.h"
