@@ -247,12 +247,8 @@ struct server *server_new(
 		free(reply);
 		return NULL;
 	}
-	*server = (struct server){.loop = loop,
-		.c = c,
-		.decision = decision,
-		.groups = groups,
-		.reply = reply,
-		.terminals = -1};
+	*server =
+		(struct server){.loop = loop, .c = c, .decision = decision, .groups = groups, .reply = reply};
 	if (!loop_watch(loop, c->listen, POLLIN, accept_waiting, server) ||
 		(c->door >= 0 && !loop_watch(loop, c->door, POLLIN, accept_door, server)) ||
 		!loop_watch(loop, c->pid1.pidfd, POLLIN, pid1_ended, server)) {
@@ -281,8 +277,6 @@ void server_free(struct server *server, int status)
 			session_tell_end(s, status);
 		session_end(s);
 	}
-	if (server->terminals >= 0)
-		close(server->terminals);
 	free(server->reply);
 	free(server);
 }

@@ -144,19 +144,6 @@ bool session_count(struct session *s, const struct nsi_request *q, int leader)
 	return loop_watch(s->server->loop, leader, POLLIN, session_leader_ended, s);
 }
 
-static int borrow_terminals(const struct server *server, int *ret_tree, struct nsi_error *err)
-{
-	const struct nsi_process *pid1 = &server->c->pid1;
-
-	return nsi_borrow_terminals(pid1->pidfd, pid1->devpts, ret_tree, err);
-}
-
-static int take_terminals(struct server *server, int *ret_tree, struct nsi_error *err)
-{
-	*ret_tree = nsi_take_fd(&server->terminals);
-	return *ret_tree >= 0 ? 0 : borrow_terminals(server, ret_tree, err);
-}
-
 static void serve_login(struct session *s, uid_t uid)
 {
 	const struct nsi_process *pid1 = &s->server->c->pid1;
@@ -171,12 +158,12 @@ static void serve_login(struct session *s, uid_t uid)
 	if (r == 0)
 		r = group_open(s->server->groups, uid, s->leader_pid, &s->group, &err);
 	if (r == 0)
-		r = take_terminals(s->server, &terminals, &err);
+		r = nsi_borrow_terminals(pid1->pidfd, pid1->devpts, &terminals, &err);
 	if (r < 0)
-		return nsi_control_refuse(s->sock, &err);
-	s->login = s->opens = answer(s, false, (int[]){pid1->pidfd, pid1->devpts, terminals}, NSI_REPLY_FDS);
-	/* For the next one, who then does not wait for it: this one goes on meanwhile. */
-	(void)!borrow_terminals(s->server, &s->server->terminals, NULL);
+		nsi_control_refuse(s->sock, &err);
+	else
+		s->login = s->opens =
+			answer(s, false, (int[]){pid1->pidfd, pid1->devpts, terminals}, NSI_REPLY_FDS);
 }
 
 /* By the door it belongs to a login that is counted already. */

@@ -35,7 +35,6 @@ struct server {
 	int counted;
 	bool paused;
 	struct nsi_reply *reply; /* room for an answer, which takes no memory that could be lacking */
-	int terminals;           /* a mount of them for the next login, or -1 */
 	struct loop_timer end;   /* the end of an empty container */
 	struct loop_timer age;   /* max_age, and then the hangup's end */
 	long long busy;          /* ms of loop_now() at which there was last a session or a process */
