@@ -152,24 +152,30 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 	return r;
 }
 
-/* While pid 1 builds its root: nobody asks for the container as long as its lock is held. */
-static int publish(struct container *c, struct nsi_error *err)
+/*
+ * While pid 1 builds its root. Who would start it or log in waits for its lock until the start is over; who
+ * only looks (nsinit list, kill, wait) may find it sooner, and has an answer when it is served, or none.
+ */
+static int record(struct container *c, struct nsi_error *err)
 {
 	struct nsi_state state = {
 		.supervisor = getpid(), .pid1 = c->pid1.pid, .supervisor_start = nsi_start_time(getpid())};
-	int r;
 
 	state.pid1_start = nsi_start_time(c->pid1.pid);
 	nsi_fd_path(c->rootfd, state.rootfs, sizeof(state.rootfs));
 	nsi_copy_array(state.user, c->plan->login.name);
 	if (c->cgroup.dir >= 0)
 		nsi_copy_array(state.cgroup, c->cgroup.path);
-	r = nsi_state_write(c->id, &state, err);
-	if (r == 0 && c->plan->login.present && (c->plan->confine.namespaces & CLONE_NEWUSER)) {
-		snprintf(c->door_name, sizeof(c->door_name), "%u", (unsigned)c->plan->login.uid);
-		r = nsi_door_open(c->door_name, c->plan->login.uid, 0600, &c->door, err);
-	}
-	return r;
+	return nsi_state_write(c->id, &state, err);
+}
+
+/* It takes the place of the door of the user's other container: not before all the rest is done. */
+static int open_door(struct container *c, struct nsi_error *err)
+{
+	if (!c->plan->login.present || !(c->plan->confine.namespaces & CLONE_NEWUSER))
+		return 0;
+	snprintf(c->door_name, sizeof(c->door_name), "%u", (unsigned)c->plan->login.uid);
+	return nsi_door_open(c->door_name, c->plan->login.uid, 0600, &c->door, err);
 }
 
 /*
@@ -237,7 +243,7 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 	if (r == 0)
 		r = nsi_control_listen(c->id, &c->listen, err);
 	if (r == 0)
-		r = publish(c, err);
+		r = record(c, err);
 	if (r == 0)
 		r = nsi_spawn_ready(c->plan, &c->pid1, err);
 	if (r == 0 && c->plan->session_resources.set)
@@ -249,6 +255,8 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 		r = nsi_nspid_write(c->nspid, c->pid1.pid, err);
 	if (r == 0 && c->size)
 		r = nsi_changes_hold(c->rootfd, c->size, err);
+	if (r == 0)
+		r = open_door(c, err);
 	if (r == 0)
 		r = nsi_process_go(&c->pid1, err);
 	if (r == 0 && c->plan->login.present)

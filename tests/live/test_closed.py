@@ -2,6 +2,7 @@
 import glob
 import json
 import os
+import pwd
 import re
 import time
 import unittest
@@ -176,6 +177,19 @@ class Container(Case):
     def test_rootfs_belongs_to_the_user(self):
         run(f'chown alice {ROOT}')
         self.closed('rootfs')
+
+    def test_a_start_that_fails_leaves_the_door_of_another_container(self):
+        """The user's, which lives: what they open next there comes by it."""
+        door = f'{RUN_DIR}/doors/{pwd.getpwnam("alice").pw_uid}'
+        living = host.Terminal(['ssh', *host.SSH_OPTIONS, '-p', str(host.PORT), 'alice@127.0.0.1', 'echo held; exec sleep 1000'])
+        self.addCleanup(living.end)
+        living.expect('held')
+        before = os.stat(door).st_ino
+        other = container('other')
+        os.symlink('/tmp', f'{other}/dev')
+        policy([RULES[0], f'{{ user = "alice"; rootfs = "{other}"; }}'])
+        self.refused('alice', 'spawn')
+        self.assertEqual(os.stat(door).st_ino, before)
 
     def test_program_missing(self):
         self.moved('/usr/libexec/nsinit/nsinit')
