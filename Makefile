@@ -2,6 +2,7 @@
 #
 #   make                      build everything under build/
 #   make check                all tests (root; see README.md)
+#   make MUSL=musl-gcc        with musl for pid 1 and what starts nsinit: small ones
 #   make install DESTDIR= PREFIX=/usr
 #   make asan                 the unit tests under address and undefined-behaviour sanitizers
 #   make format / make lint
@@ -31,8 +32,10 @@ WARN := -Wall -Wextra -Werror -Wformat=2 -Wshadow -Wconversion -Wno-sign-convers
 	-Wmissing-prototypes -Wpointer-arith -Wwrite-strings
 # Not -ftrivial-auto-var-init=zero: gcc 12 takes the first bytes of an array of structures within structures for padding,
 # and clears them behind an initializer that has set them (the policy's first bridge lost its name).
-HARDEN := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fno-strict-aliasing -fvisibility=hidden -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-HARDEN := $(shell for f in $(HARDEN); do $(CC) -Werror -O2 $$f -c -x c /dev/null -o /dev/null 2>/dev/null && echo $$f; done)
+WANTED := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -fno-strict-aliasing -fvisibility=hidden -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+# Of these, what a compiler knows.
+hardening = $(shell for f in $(WANTED); do $(1) -Werror -O2 $$f -c -x c /dev/null -o /dev/null 2>/dev/null && echo $$f; done)
+HARDEN := $(call hardening,$(CC))
 DEFS := -D_GNU_SOURCE -DNSINIT_VERSION='"$(VERSION)"' -DNSINIT_PROGRAM='"$(LIBEXECDIR)/nsinit"' \
 	-DNSINIT_ENTER='"$(LIBEXECDIR)/nsinit-enter"' -DNSINIT_INIT='"$(LIBEXECDIR)/nsinit-init"' -DNSINIT_SHELL='"$(BINDIR)/nsinit-shell"' -DNSINIT_POLICY='"$(SYSCONFDIR)/nsinit/nsinit.conf"' \
 	-DNSINIT_PAMDIR='"$(PAMDIR)"'
@@ -88,20 +91,32 @@ $(BUILD)/bin/pam_nsinit.so: $(PAM_OBJ) $(BUILD)/libcore.a pam_nsinit/pam_nsinit.
 	$(call say,LINK)
 	$(Q)$(CC) $(CFLAGS) -shared $(LINK) -Wl,--version-script=pam_nsinit/pam_nsinit.map $(filter %.o %.a,$^) -lpam $(LIBS) -o $@
 
-# Small static programs: with musl, where it is there, they start in a third of the time, and take 18 KB where they would
-# take 700 (docs/performance.md). The wrapper of gcc (package musl-tools) does not know static-pie; its start files do.
-MUSL := $(if $(findstring clang,$(CC)),,$(shell command -v musl-gcc))
-MUSL_CRT := $(if $(MUSL),$(dir $(wildcard $(patsubst %crti.o,%rcrt1.o,$(filter %/crti.o,$(shell $(MUSL) -\#\#\# -x none x.o 2>&1))))))
-ifeq ($(MUSL_CRT),)
+# Small static programs. MUSL=musl-gcc (package musl-tools) links them with musl: they start in a third of the time, and take
+# 18 KB where they take 700 (docs/performance.md). That wrapper of gcc does not know static-pie; musl's start files do.
+MUSL ?=
+ifeq ($(MUSL),)
 SMALL_CC := $(CC)
 SMALL_LINK := -static-pie
 else
+MUSL_CRT := $(dir $(wildcard $(patsubst %crti.o,%rcrt1.o,$(filter %/crti.o,$(shell $(MUSL) -\#\#\# -x none x.o 2>&1)))))
+ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(MUSL_CRT),)
+$(error MUSL=$(MUSL): there is no such compiler, or no rcrt1.o of musl: apt install musl-tools)
+endif
+endif
 SMALL_CC := $(MUSL)
 SMALL_LINK := -static -nostartfiles -Wl,-pie,--no-dynamic-linker $(addprefix $(MUSL_CRT),rcrt1.o crti.o crtn.o)
 endif
 SMALL_CFLAGS = $(filter-out -fsanitize=%,$(CFLAGS))
+SMALL_HARDEN := $(call hardening,$(SMALL_CC))
+# Objects of the one library are not linked with the other. Made here: with .SECONDARY no rule is asked for what is missing.
+SMALL_MADE := $(BUILD)/small-by-$(notdir $(firstword $(SMALL_CC)))
+ifneq ($(filter-out clean format,$(or $(MAKECMDGOALS),all)),)
+$(if $(wildcard $(SMALL_MADE)),,$(shell mkdir -p $(BUILD) && rm -f $(BUILD)/small-by-* && touch $(SMALL_MADE)))
+endif
 
-$(BUILD)/obj/nsinit-init/%.o $(BUILD)/obj/nsinit-start/%.o: ALL_CFLAGS = -std=gnu11 $(WARN) $(HARDEN) $(DEFS) $(SMALL_CFLAGS)
+$(BUILD)/obj/nsinit-init/main.o $(BUILD)/obj/nsinit-start/main.o: $(SMALL_MADE)
+$(BUILD)/obj/nsinit-init/%.o $(BUILD)/obj/nsinit-start/%.o: ALL_CFLAGS = -std=gnu11 $(WARN) $(SMALL_HARDEN) $(DEFS) $(SMALL_CFLAGS)
 $(BUILD)/obj/nsinit-init/%.o $(BUILD)/obj/nsinit-start/%.o: OBJ_CC = $(SMALL_CC)
 
 # nsinit-init runs inside containers of any kind: no library of theirs.

@@ -7,6 +7,8 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,6 +20,51 @@ static int status_of(int wait_status)
 	return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
+/* As a shell does: what is neither a program nor begins with #! is a script of /bin/sh. */
+static void execute_file(char *path, char **argv)
+{
+	static char shell[] = "/bin/sh";
+	size_t n = 0;
+
+	execv(path, argv);
+	if (errno != ENOEXEC)
+		return;
+	while (argv[n])
+		n++;
+	char **script = calloc(n + 2, sizeof(*script));
+	if (!script)
+		return;
+	script[0] = shell;
+	script[1] = path;
+	memcpy(script + 2, argv + 1, n * sizeof(*script));
+	execv(shell, script);
+}
+
+/* C libraries have different execvp(3): scripts without #!, and where to look without PATH. */
+static void execute(char **argv)
+{
+	const char *dir = getenv("PATH");
+	bool denied = false;
+	char path[4096];
+	size_t len;
+
+	if (strchr(argv[0], '/'))
+		return execute_file(argv[0], argv);
+	for (dir = dir ? dir : "/bin:/usr/bin";; dir += len + 1) {
+		len = strcspn(dir, ":");
+		int n = snprintf(path, sizeof(path), "%.*s%s%s", (int)len, dir, len ? "/" : "", argv[0]);
+		if (n < (int)sizeof(path) && argv[0][0])
+			execute_file(path, argv);
+		else
+			errno = ENOENT;
+		denied = denied || errno == EACCES;
+		if (!dir[len] || (errno != EACCES && errno != ENOENT && errno != ENOTDIR))
+			break;
+	}
+	if (denied)
+		errno = EACCES;
+}
+
 static pid_t start(char **argv, const sigset_t *unblocked)
 {
 	pid_t pid = fork();
@@ -27,7 +74,7 @@ static pid_t start(char **argv, const sigset_t *unblocked)
 	setpgid(0, 0);
 	tcsetpgrp(0, getpid()); /* SIGTTOU is blocked yet; fails where there is no terminal, which is fine */
 	sigprocmask(SIG_SETMASK, unblocked, NULL);
-	execvp(argv[0], argv);
+	execute(argv);
 	_exit(errno == ENOENT || errno == ENOTDIR ? 127 : 126);
 }
 

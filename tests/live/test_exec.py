@@ -84,6 +84,30 @@ class Spawn(Exec):
         front.send_signal(signal.SIGTERM)
         self.assertEqual(front.wait(5), 128 + 15)
 
+    def test_init_finds_the_command_with_both_c_libraries(self):
+        program = '/usr/libexec/nsinit/nsinit-init'
+        write(f'{ROOT}/bin/script', 'echo "$0 $1"\n', 0o755)
+        write(f'{ROOT}/bin/plain', 'text\n', 0o644)
+        os.makedirs(f'{ROOT}/usr/local/bin', exist_ok=True)
+        write(f'{ROOT}/usr/local/bin/hidden', '#!/bin/sh\n', 0o755)
+        write(f'{ROOT}/bin/in-bin', '#!/bin/sh\necho found\n', 0o755)
+        self.addCleanup(run, ['install', '-m', '0755', 'build/bin/nsinit-init', program])
+        for musl in ('', 'musl-gcc'):
+            built = f'/tmp/init-{musl}/bin/nsinit-init'
+            run(['make', f'MUSL={musl}', f'BUILD=/tmp/init-{musl}', built])
+            run(['install', '-m', '0755', built, program])
+            for spec, command, wanted in (
+                    (SPEC, ['script', 'x'], ('/bin/script x\n', 0)),
+                    (SPEC, ['/bin/script', 'y'], ('/bin/script y\n', 0)),
+                    (SPEC, ['plain'], ('', 126)), (SPEC, ['/bin/plain'], ('', 126)),
+                    (SPEC, ['none'], ('', 127)), (SPEC, [''], ('', 127)), (SPEC, ['/none'], ('', 127)),
+                    (dict(SPEC, environment=[]), ['in-bin'], ('found\n', 0)),
+                    (dict(SPEC, environment=[]), ['hidden'], ('', 127))):
+                with self.subTest(musl=musl, command=command):
+                    write(f'{ROOT}/container.json', json.dumps(spec))
+                    done = nsinit('exec', '-C', ROOT, '--init', '--', *command)
+                    self.assertEqual((done.stdout, done.returncode), wanted, done.stderr)
+
     def test_hostname_and_environment(self):
         done = exec_in(ROOT, 'env', env={'PATH': os.environ['PATH'], 'SECRET': 'x'})
         self.assertEqual(sorted(done.stdout.splitlines()), sorted(SPEC['environment']))
