@@ -36,7 +36,7 @@ WANTED := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full
 # Of these, what a compiler knows.
 hardening = $(shell for f in $(WANTED); do $(1) -Werror -O2 $$f -c -x c /dev/null -o /dev/null 2>/dev/null && echo $$f; done)
 HARDEN := $(call hardening,$(CC))
-DEFS := -D_GNU_SOURCE -DNSINIT_VERSION='"$(VERSION)"' -DNSINIT_PROGRAM='"$(LIBEXECDIR)/nsinit"' \
+DEFS := -D_GNU_SOURCE -DNSINIT_VERSION='"$(VERSION)"' -DNSINIT_START='"$(BINDIR)/nsinit"' -DNSINIT_PROGRAM='"$(LIBEXECDIR)/nsinit"' \
 	-DNSINIT_ENTER='"$(LIBEXECDIR)/nsinit-enter"' -DNSINIT_INIT='"$(LIBEXECDIR)/nsinit-init"' -DNSINIT_SHELL='"$(BINDIR)/nsinit-shell"' -DNSINIT_POLICY='"$(SYSCONFDIR)/nsinit/nsinit.conf"' \
 	-DNSINIT_PAMDIR='"$(PAMDIR)"'
 CFLAGS  ?= -O2 -g

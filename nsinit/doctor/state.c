@@ -12,7 +12,7 @@
 
 static void judge_programs(struct doctor *d)
 {
-	static const char *const programs[] = {NSINIT_PROGRAM, NSINIT_ENTER, NSINIT_INIT};
+	static const char *const programs[] = {NSINIT_START, NSINIT_PROGRAM, NSINIT_ENTER, NSINIT_INIT};
 	struct stat st;
 
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++) {

@@ -521,6 +521,7 @@ class Files(Case):
 
     def test_programs(self):
         for path, code, mode in (('/usr/libexec/nsinit/nsinit-init', 'program-mode', 0o775),
+                                 ('/usr/bin/nsinit', 'program-mode', 0o775), ('/usr/libexec/nsinit/nsinit', 'program-mode', 0o775),
                                  ('/usr/libexec/nsinit/nsinit-enter', 'program-mode', 0o775), (SHELL, 'program-mode', 0o4755)):
             os.chmod(path, mode)
             try:
