@@ -14,13 +14,18 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-enum { COMPILE_SECONDS = 3, BUILD_ID_SIZE = 20 };
+enum { COMPILE_SECONDS = 3, BUILD_ID_SIZE = 20, MAX_OBJECTS = 32 };
 
 /* What a filter follows from, apart from the text of a profile. Compared as bytes. */
 struct made_of {
 	uint64_t capabilities, has_profile;
-	unsigned char program[BUILD_ID_SIZE];
+	unsigned char objects[MAX_OBJECTS][BUILD_ID_SIZE];
 	char library[16], kernel[68];
+};
+
+struct objects {
+	unsigned char (*ids)[BUILD_ID_SIZE];
+	size_t n;
 };
 
 /* On the host, and root's like the policy: what lies in a root directory could be changed from inside. */
@@ -78,10 +83,9 @@ static int compile_in_time(
 	return r;
 }
 
-/* The linker's number for exactly this program, ld(1) --build-id; the first object is the program itself. */
-static int find_build_id(struct dl_phdr_info *info, size_t size, void *data)
+/* The linker's number for exactly this object, ld(1) --build-id. */
+static bool find_build_id(const struct dl_phdr_info *info, unsigned char ret[BUILD_ID_SIZE])
 {
-	(void)size;
 	for (int i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
 		const char *at = (const char *)(info->dlpi_addr + segment->p_vaddr);
@@ -92,18 +96,31 @@ static int find_build_id(struct dl_phdr_info *info, size_t size, void *data)
 			memcpy(&note, at, sizeof(note));
 			if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
 				note.n_descsz >= BUILD_ID_SIZE) {
-				memcpy(data, at + sizeof(note) + 4, BUILD_ID_SIZE);
-				return 1;
+				memcpy(ret, at + sizeof(note) + 4, BUILD_ID_SIZE);
+				return true;
 			}
 			at += sizeof(note) + ((note.n_namesz + 3) & ~3U) + ((note.n_descsz + 3) & ~3U);
 		}
 	}
-	return -1;
+	return false;
+}
+
+/* The program and its libraries: one that is repaired keeps its version. The kernel's object is told by its
+ * release. */
+static int add_object(struct dl_phdr_info *info, size_t size, void *data)
+{
+	struct objects *all = data;
+
+	(void)size;
+	if (strncmp(info->dlpi_name, "linux-", strlen("linux-")) == 0)
+		return 0;
+	return all->n < MAX_OBJECTS && find_build_id(info, all->ids[all->n++]) ? 0 : -1;
 }
 
 /* False: it cannot be told what made it, and so nothing is kept. */
 static bool describe(uint64_t capabilities, bool has_profile, struct made_of *ret)
 {
+	struct objects all = {.ids = ret->objects};
 	struct utsname kernel;
 
 	memset(ret, 0, sizeof(*ret));
@@ -111,7 +128,7 @@ static bool describe(uint64_t capabilities, bool has_profile, struct made_of *re
 	ret->has_profile = has_profile;
 	nsi_seccomp_version(ret->library, sizeof(ret->library));
 	return uname(&kernel) == 0 && nsi_copy(ret->kernel, sizeof(ret->kernel), kernel.release) &&
-	       dl_iterate_phdr(find_build_id, ret->program) == 1;
+	       dl_iterate_phdr(add_object, &all) == 0;
 }
 
 static int recall_or_compile(

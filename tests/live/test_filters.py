@@ -1,6 +1,7 @@
 """Filters of an earlier start: what is used again, and what never is."""
 import json
 import os
+import re
 import struct
 import unittest
 
@@ -49,9 +50,9 @@ class Filters(unittest.TestCase):
         os.chmod(self.path, mode)
         os.chown(self.path, owner, owner)
 
-    def loaded(self):
+    def loaded(self, **environment):
         """How many filters the container's process has."""
-        done = exec_in(self.root, 'sh', '-c', 'grep Seccomp_filters /proc/self/status')
+        done = exec_in(self.root, 'sh', '-c', 'grep Seccomp_filters /proc/self/status', env={**os.environ, **environment})
         self.assertEqual(done.returncode, 0, done.stderr)
         return int(done.stdout.split()[1])
 
@@ -97,6 +98,21 @@ class Filters(unittest.TestCase):
         self.plant(forged(self.kept))
         self.assertEqual(self.loaded(), 2)
         self.assertEqual(len(os.listdir(FILTERS)), 2)
+
+    def test_of_another_libseccomp_with_the_same_version(self):
+        [library] = re.findall(r'libseccomp.* => (/\S+)', run(['ldd', '/usr/libexec/nsinit/nsinit']).stdout)
+        build_id = bytes.fromhex(re.search('Build ID: ([0-9a-f]+)', run(['readelf', '-n', library]).stdout).group(1))
+        with open(library, 'rb') as f:
+            data = f.read()
+        self.assertEqual(data.count(build_id), 1)
+        os.makedirs('/tmp/repaired', exist_ok=True)
+        with open(f'/tmp/repaired/{os.path.basename(library)}', 'wb') as f:
+            f.write(data.replace(build_id, build_id[::-1]))
+        self.addCleanup(run, ['rm', '-rf', '/tmp/repaired'])
+        self.plant(forged(self.kept))
+        self.assertEqual(self.loaded(LD_LIBRARY_PATH='/tmp/repaired'), 2)
+        self.assertEqual(len(os.listdir(FILTERS)), 2)
+        self.assertEqual(self.loaded(), 1)
 
     def test_there_are_not_too_many(self):
         for i in range(100):
