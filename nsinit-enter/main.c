@@ -6,6 +6,8 @@
 #include "../nsinit/commands.h"
 #include "../nsinit/exec/front_parts.h"
 
+#include <string.h>
+
 static char **arguments;
 
 /* What it holds is closed when it executes, the container's lock too. */
@@ -33,5 +35,10 @@ int main(int argc, char **argv)
 	struct nsi_error err = {0};
 
 	arguments = argv;
-	return argc < 2 || run_sealed(argv, &err) < 0 ? report(&err) : cmd_exec(argc - 1, argv + 1);
+	if (run_sealed(argv, &err) < 0)
+		return report(&err);
+	/* nsinit-start asks for nothing else of it. */
+	if (argc < 2 || strcmp(argv[1], "exec") != 0)
+		return become_nsinit(&err) < 0 ? report(&err) : 0;
+	return cmd_exec(argc - 1, argv + 1);
 }

@@ -13,6 +13,7 @@ from host import (ROOTS, SOURCE, SPEC, Terminal, container, exec_in, nsinit, pol
                   wait_nspid, write)
 
 ROOT = f'{ROOTS}/exec'
+LIBEXEC = '/usr/libexec/nsinit'
 BASE = 0xa80425fb  # the 14 capabilities of a container that drops none
 
 
@@ -85,7 +86,7 @@ class Spawn(Exec):
         self.assertEqual(front.wait(5), 128 + 15)
 
     def test_init_finds_the_command_with_both_c_libraries(self):
-        program = '/usr/libexec/nsinit/nsinit-init'
+        program = f'{LIBEXEC}/nsinit-init'
         write(f'{ROOT}/bin/script', 'echo "$0 $1"\n', 0o755)
         write(f'{ROOT}/bin/plain', 'text\n', 0o644)
         os.makedirs(f'{ROOT}/usr/local/bin', exist_ok=True)
@@ -342,6 +343,49 @@ class Join(Exec):
         t.type('tty; stty size\n')
         t.expect(r'/dev/pts/0\r\n33 99')
         t.type('exit 3\n')
+        self.assertEqual(t.finish(), 3)
+
+    def program_of(self, *options):
+        """Which one `nsinit exec` with these has become; sealed copies have no path."""
+        front = subprocess.Popen(['nsinit', 'exec', *options, 'sh', '-c', 'echo runs; cat'], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.assertEqual(front.stdout.readline(), b'runs\n')
+        with open(f'/proc/{front.pid}/exe', 'rb') as exe:
+            image = exe.read()
+        front.communicate()
+        for name in ('nsinit-enter', 'nsinit'):
+            with open(f'{LIBEXEC}/{name}', 'rb') as f:
+                if f.read() == image:
+                    return name
+        return None
+
+    def test_which_program_enters(self):
+        self.start()
+        for options in (['-C', ROOT], ['-C' + ROOT], ['-T', '-u', 'guest', '-w', '/tmp', '-e', 'A=b', '-C', ROOT, '--']):
+            self.assertEqual(self.program_of(*options), 'nsinit-enter', options)
+        self.assertEqual(self.program_of('--init', '-C', ROOT), 'nsinit')
+        done = run([f'{LIBEXEC}/nsinit-enter', 'exec', '-C', ROOT, 'hostname'])
+        self.assertEqual(done.stdout, 'inside\n')
+        done = run([f'{LIBEXEC}/nsinit-enter', 'list', '--json'])
+        self.assertEqual(json.loads(done.stdout), json.loads(nsinit('list', '--json').stdout))
+
+    def test_what_enters_becomes_nsinit_where_the_supervisor_was_killed(self):
+        def killed():
+            front, _ = self.start()
+            front.kill()
+            front.wait()
+            self.assertTrue(os.path.exists(control))
+        st = os.stat(ROOT)
+        control = f'{host.RUN_DIR}/{st.st_dev:x}-{st.st_ino:x}/control'
+        killed()
+        done = nsinit('exec', '-C', ROOT, '-u', 'guest', '-e', 'A=b', '-w', '/tmp', '--', 'sh', '-c', 'id -u; echo $A; pwd; cat',
+                      input='piped\n')
+        self.assertEqual((done.stdout, done.returncode), ('2000\nb\n/tmp\npiped\n', 0), done.stderr)
+        killed()
+        self.assertEqual(self.program_of('-C', ROOT), 'nsinit')
+        killed()
+        t = Terminal(['nsinit', 'exec', '-C', ROOT, '-t', 'sh', '-c', 'tty; stty size; exit 3'], rows=33, columns=99)
+        self.addCleanup(t.end)
+        t.expect(r'/dev/(pts/0|console)\r\n33 99')
         self.assertEqual(t.finish(), 3)
 
     def test_in_a_user_namespace(self):
