@@ -2,8 +2,8 @@
 
 Counted, not timed: the instructions of our own programs and module in user space (count.c), and the system calls of
 `nsinit exec` (strace). Neither depends on the machine's speed or load. Both depend on the compiler and the C library: the
-baseline has a part for each pair of them. Where there is none for this one, it says so, and writes what it has counted to
-build/perf/baseline.json, to be looked at and added.
+baseline has a part for each pair of them. Where there is none for this one, it says so, ends with 2, and writes what it has
+counted to build/perf/baseline.json, to be looked at and added.
 """
 import json
 import os
@@ -139,7 +139,7 @@ def compare(baseline):
 def main():
     if platform.machine() != 'x86_64':
         print(f'nothing is counted on {platform.machine()}: tests/perf/count.c knows x86_64 alone')
-        return 0
+        return 2
     here, record = key(), '--record' in sys.argv
     with open(BASELINE) as f:
         baselines = json.load(f)
@@ -159,6 +159,7 @@ def main():
         print(f'recorded for {here}')
     elif not known:
         print(f'NOTHING WAS COMPARED: there is no baseline for {here}. What was counted is in {FRESH}.')
+        return 2
     elif wrong:
         print(f'more than {100 * TOLERANCE:.0f} % from the baseline: {"; ".join(wrong)}\n'
               'Less is an occasion, too: make check-perf PERF=--record, and commit the baseline with what changed it.')
