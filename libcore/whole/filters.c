@@ -33,6 +33,7 @@ static uint64_t sum_of(const void *data, size_t len, uint64_t sum)
 
 		memcpy(&word, at + done, left < sizeof(word) ? left : sizeof(word));
 		sum = (sum ^ word) * UINT64_C(0x100000001b3);
+		sum ^= sum >> 32; /* or the highest bits of two words could cancel out */
 	}
 	return sum;
 }
@@ -134,7 +135,8 @@ void nsi_filter_keep(const void *key, size_t len, const struct nsi_filter *filte
 	directory(dir);
 	file_of(path, key, len);
 	snprintf(fresh, sizeof(fresh), "%s.%d", path, (int)getpid());
-	mkdir(dir, 0700);
+	if (mkdir(dir, 0700) == 0)
+		chmod(dir, 0700); /* whatever the umask has taken */
 	make_room(dir);
 	memcpy(head.n, filter->n, sizeof(head.n));
 	head.sum = sum_file(&head, key, filter->code);

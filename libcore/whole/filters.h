@@ -1,7 +1,7 @@
 /*
  * System call filters that were compiled before, in NSI_RUN_DIR/filters: libseccomp takes longer to make one
- * than all the rest of a container takes. Only root reads and writes there (an ordinary user's have a
- * directory of their own, nsi_run_root()), and the machine's next start begins without any.
+ * than all the rest of a container takes. Only root reads and writes there, and the machine's next start
+ * begins without any. An ordinary user's have a directory of their own, nsi_run_root().
  */
 #ifndef NSINIT_FILTERS_H
 #define NSINIT_FILTERS_H

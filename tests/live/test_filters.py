@@ -17,6 +17,7 @@ def fnv(*parts):
     for data in parts:
         for i in range(0, len(data), 8):
             value = (value ^ int.from_bytes(data[i:i + 8], 'little')) * 0x100000001b3 % 2**64
+            value ^= value >> 32
     return value
 
 
@@ -86,7 +87,9 @@ class Filters(unittest.TestCase):
     def test_one_that_is_damaged_is_made_anew(self):
         middle = len(self.kept) // 2
         damaged = {'cut': self.kept[:-8], 'longer': self.kept + bytes(8), 'empty': b'', 'a head': self.kept[:24],
-                   'a bit': self.kept[:middle] + bytes([self.kept[middle] ^ 1]) + self.kept[middle + 1:]}
+                   'a bit': self.kept[:middle] + bytes([self.kept[middle] ^ 1]) + self.kept[middle + 1:],
+                   'two highest bits': self.kept[:-9] + bytes([self.kept[-9] ^ 0x80]) + self.kept[-8:-1]
+                   + bytes([self.kept[-1] ^ 0x80])}
         for what, data in damaged.items():
             with self.subTest(what):
                 self.plant(data)
