@@ -91,7 +91,6 @@ int main(int argc, char **argv)
 			fexecve(copy, argv, environ);
 	}
 	execv(NSINIT_PROGRAM, argv);
-	dprintf(2, "nsinit: executing %s: %s: is nsinit installed completely?\n", NSINIT_PROGRAM,
-		strerror(errno));
+	dprintf(2, "nsinit: executing %s: %m: is nsinit installed completely?\n", NSINIT_PROGRAM);
 	return FAILED;
 }
