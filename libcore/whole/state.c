@@ -171,25 +171,26 @@ static void state_path(char path[PATH_MAX], const char *id, const char *file)
 
 int nsi_state_write(const char *id, struct nsi_state *state, struct nsi_error *err)
 {
-	char path[PATH_MAX], fresh[PATH_MAX];
-	int r;
+	char fresh[PATH_MAX];
 
 	state->magic = NSI_STATE_MAGIC;
 	state->size = sizeof(*state);
 	nsi_boot_id(state->boot_id);
-	state_path(path, id, "state");
 	state_path(fresh, id, "state.new");
 	cleanup_fd int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return nsi_fail(err, errno, "creating", fresh, NULL);
-	r = nsi_write_full(fd, state, sizeof(*state));
-	if (r == 0 && rename(fresh, path) < 0)
-		r = -errno;
-	if (r < 0) {
-		unlink(fresh);
-		return nsi_fail(err, -r, "writing", path, NULL);
-	}
-	return 0;
+	int r = nsi_write_full(fd, state, sizeof(*state));
+	return r < 0 ? nsi_fail(err, -r, "writing", fresh, NULL) : 0;
+}
+
+int nsi_state_commit(const char *id, struct nsi_error *err)
+{
+	char path[PATH_MAX], fresh[PATH_MAX];
+
+	state_path(path, id, "state");
+	state_path(fresh, id, "state.new");
+	return rename(fresh, path) < 0 ? nsi_fail(err, errno, "renaming", fresh, NULL) : 0;
 }
 
 bool nsi_state_accept(struct nsi_state *state, size_t size, const char boot_id[NSI_BOOT_ID_SIZE])

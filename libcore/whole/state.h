@@ -69,7 +69,9 @@ int nsi_open_process(pid_t pid, uint64_t start);
 /* Whether the `size` bytes that were read from a file are a record of this version and boot. */
 bool nsi_state_accept(struct nsi_state *state, size_t size, const char boot_id[NSI_BOOT_ID_SIZE]);
 
+/* Written, and seen by others from nsi_state_commit() on. */
 int nsi_state_write(const char *id, struct nsi_state *state, struct nsi_error *err);
+int nsi_state_commit(const char *id, struct nsi_error *err);
 /* -ENOENT: none, or one of another boot. */
 int nsi_state_read(const char *id, struct nsi_state *ret, struct nsi_error *err);
 

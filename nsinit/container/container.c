@@ -152,10 +152,7 @@ int container_load(struct container *c, int rootfd, const struct nsi_login *logi
 	return r;
 }
 
-/*
- * While pid 1 builds its root. Who would start it or log in waits for its lock until the start is over; who
- * only looks (nsinit list, kill, wait) may find it sooner, and has an answer when it is served, or none.
- */
+/* While pid 1 builds its root: nobody finds the container before its state is committed. */
 static int record(struct container *c, struct nsi_error *err)
 {
 	struct nsi_state state = {
@@ -255,6 +252,8 @@ int container_start(struct container *c, const struct nsi_exec *exec, struct nsi
 		r = nsi_nspid_write(c->nspid, c->pid1.pid, err);
 	if (r == 0 && c->size)
 		r = nsi_changes_hold(c->rootfd, c->size, err);
+	if (r == 0)
+		r = nsi_state_commit(c->id, err);
 	if (r == 0)
 		r = open_door(c, err);
 	if (r == 0)
