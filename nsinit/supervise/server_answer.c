@@ -255,12 +255,12 @@ static void tell_status(const struct session *asker)
 
 static void tell_done(const struct session *s, int status)
 {
-	struct nsi_reply reply;
+	struct nsi_reply *reply = s->server->reply;
 
-	memset(&reply, 0, NSI_REPLY_HEAD);
-	reply.magic = NSI_CONTROL_MAGIC;
-	reply.status = status;
-	nsi_send(s->sock, &reply, NSI_REPLY_HEAD, NULL, 0);
+	memset(reply, 0, NSI_REPLY_HEAD);
+	reply->magic = NSI_CONTROL_MAGIC;
+	reply->status = status;
+	nsi_send(s->sock, reply, NSI_REPLY_HEAD, NULL, 0);
 }
 
 void session_tell_end(struct session *s, int status)
