@@ -62,8 +62,8 @@ struct nsi_user {
 	uid_t uid;
 	gid_t gid;
 	gid_t groups[256]; /* all groups, the primary one too */
-	int n_groups;
-	char group[256]; /* the primary one's name; "": it has none, or no name service tells */
+	int n_groups;      /* -1: nobody has asked for them */
+	char group[256];   /* the primary one's name; "": it has none, or no name service tells */
 	char gecos[256];
 	char home[1024];
 	char shell[256];
@@ -72,7 +72,12 @@ struct nsi_user {
 /* Look `name` up by NSS. -ENOENT: no such user. Unprivileged; may load NSS modules into this process. */
 int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err);
 
-/* 1: the user is a member of the group, 0: not, or there is no such group. */
+/* The same without the groups, where nobody will ask: nsi_policy_asks_for_groups(). A name service may take
+ * long over them. */
+int nsi_user_lookup_alone(const char *name, struct nsi_user *ret_user, struct nsi_error *err);
+
+/* 1: the user is a member of the group, 0: not, or there is no such group. Fails without the user's groups.
+ */
 int nsi_user_in_group(const struct nsi_user *user, const char *group, struct nsi_error *err);
 
 struct nsi_policy;
@@ -80,6 +85,9 @@ struct nsi_policy;
 /* Parse the policy. The file and every directory above it must be root's and writable by nobody else. */
 int nsi_policy_load(const char *path, struct nsi_policy **ret_policy, struct nsi_error *err);
 void nsi_policy_free(struct nsi_policy *policy);
+
+/* Whether any rule is for the members of a group. */
+bool nsi_policy_asks_for_groups(const struct nsi_policy *policy);
 
 enum nsi_verdict {
 	NSI_STAY,      /* a login on the host */

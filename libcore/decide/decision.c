@@ -186,6 +186,14 @@ static int confirm(const struct nsi_policy *policy, const struct nsi_user *user,
 	return nsi_error_reason(err, "group");
 }
 
+bool nsi_policy_asks_for_groups(const struct nsi_policy *policy)
+{
+	for (int i = 0; i < policy->n_rules; i++)
+		if (policy->rules[i].groups)
+			return true;
+	return false;
+}
+
 int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,
 	struct nsi_decision *ret_decision, struct nsi_error *err)
 {

@@ -38,7 +38,7 @@ static void name_group(struct nsi_user *user)
 
 static int look_up(const char *name, struct nsi_user *ret_user, struct nsi_error *err)
 {
-	struct nsi_user user = {.n_groups = sizeof(user.groups) / sizeof(user.groups[0])};
+	struct nsi_user user = {.n_groups = -1};
 	struct passwd pw, *found = NULL;
 	char buf[16384];
 	int r = getpwnam_r(name, &pw, buf, sizeof(buf), &found);
@@ -53,22 +53,38 @@ static int look_up(const char *name, struct nsi_user *ret_user, struct nsi_error
 	snprintf(user.gecos, sizeof(user.gecos), "%s", pw.pw_gecos ? pw.pw_gecos : "");
 	user.uid = pw.pw_uid;
 	user.gid = pw.pw_gid;
-	const int size = user.n_groups;
-	errno = 0;
-	if (getgrouplist(user.name, user.gid, user.groups, &user.n_groups) < 0)
-		return user.n_groups > size
-			       ? nsi_failf(
-					 err, E2BIG, "looking up user", name, NULL, "in more than 256 groups")
-			       : nsi_fail(err, errno, "looking up the groups of user", name, NULL);
 	name_group(&user);
 	*ret_user = user;
 	return 0;
+}
+
+static int look_up_groups(struct nsi_user *user, struct nsi_error *err)
+{
+	const int size = sizeof(user->groups) / sizeof(user->groups[0]);
+	int n = size;
+
+	errno = 0;
+	if (getgrouplist(user->name, user->gid, user->groups, &n) < 0)
+		return n > size ? nsi_failf(err, E2BIG, "looking up user", user->name, NULL,
+					  "in more than 256 groups")
+				: nsi_fail(err, errno, "looking up the groups of user", user->name, NULL);
+	user->n_groups = n;
+	return 0;
+}
+
+int nsi_user_lookup_alone(const char *name, struct nsi_user *ret_user, struct nsi_error *err)
+{
+	int r = look_up(name, ret_user, err);
+
+	return r < 0 ? nsi_error_reason(err, "user") : 0;
 }
 
 int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err)
 {
 	int r = look_up(name, ret_user, err);
 
+	if (r == 0)
+		r = look_up_groups(ret_user, err);
 	return r < 0 ? nsi_error_reason(err, "user") : 0;
 }
 
@@ -116,8 +132,13 @@ static int fail_group(int r, const char *name, struct nsi_error *err)
 int nsi_user_in_group(const struct nsi_user *user, const char *name, struct nsi_error *err)
 {
 	bool found = false, member = false, unused;
-	int r = ask_for_group(name, user, &found, &member);
 
+	if (user->n_groups < 0) {
+		nsi_failf(err, EINVAL, "looking up the groups of user", user->name, NULL,
+			"they were not asked for");
+		return nsi_error_reason(err, "group");
+	}
+	int r = ask_for_group(name, user, &found, &member);
 	if (r == 0 && found && !member)
 		r = ask_for_group(NO_GROUP, user, &unused, &unused);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include "../../libcore/decide/plan.h"
 #include "../../libcore/parse/accounts.h"
 #include "../../libcore/parse/names.h"
+#include "../../libcore/parse/policy.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -268,6 +269,31 @@ static void users(void **state)
 }
 
 /* Small but nested so that a naive search for duplicates takes for ever. */
+/* Whose groups nobody has asked for is in none, and not out of any: there is no answer. */
+static void groups_on_demand(void **state)
+{
+	static const char texts[][80] = {
+		"version = 1; unmapped = \"host\"; rules: ({ user = \"root\"; stay = \"host\"; });",
+		"version = 1; unmapped = \"host\"; rules: ({ group = \"root\"; stay = \"host\"; });"};
+	struct nsi_user alone, whole;
+	struct nsi_error err = {0};
+	(void)state;
+
+	assert_int_equal(nsi_user_lookup_alone("root", &alone, &err), 0);
+	assert_int_equal(nsi_user_lookup("root", &whole, &err), 0);
+	assert_int_equal(alone.n_groups, -1);
+	assert_int_equal(nsi_user_in_group(&whole, "root", &err), 1);
+	assert_int_equal(nsi_user_in_group(&alone, "root", &err), -EINVAL);
+	assert_string_equal(err.reason, "group");
+	for (int i = 0; i < 2; i++) {
+		struct nsi_policy *policy = NULL;
+
+		assert_int_equal(nsi_policy_parse("p", texts[i], strlen(texts[i]), &policy, &err), 0);
+		assert_int_equal(nsi_policy_asks_for_groups(policy), i == 1);
+		nsi_policy_free(policy);
+	}
+}
+
 static void deep_json(void **state)
 {
 	struct nsi_spec *spec = NULL;
@@ -289,7 +315,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(numbers), cmocka_unit_test(versions),
 		cmocka_unit_test(nearest), cmocka_unit_test(addresses), cmocka_unit_test(names),
 		cmocka_unit_test(accounts), cmocka_unit_test(idmaps), cmocka_unit_test(plans),
-		cmocka_unit_test(users), cmocka_unit_test(deep_json),
+		cmocka_unit_test(users), cmocka_unit_test(groups_on_demand), cmocka_unit_test(deep_json),
 		cmocka_unit_test(hardware_addresses_and_networks), cmocka_unit_test(network_decisions)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
