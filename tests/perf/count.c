@@ -5,10 +5,11 @@
  *
  *     count OUTPUT FILE[,FILE...] COMMAND...
  *
- * OUTPUT gets a line for each of the files, programs or shared objects without their directories: a number, a
- * space, the file's name. What other files a program is made of, the C library say, runs at full speed as
- * long as it was called from one of these. Whatever is executed that is none of these is let go. The command
- * itself is not: a program that loads one of these. Ends with its status.
+ * OUTPUT gets a line for each of the files, programs or shared objects without their directories,
+ * "memfd:NAME" for one in memory: a number, a space, the file's name. What other files a program is made of,
+ * the C library say, runs at full speed as long as it was called from one of these. Whatever is executed that
+ * is none of these is let go. The command itself is not: a program that loads one of these. Ends with its
+ * status.
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -65,10 +66,7 @@ static void need(bool ok, const char *what)
 /* -1: none of them. */
 static int file_of(const char *path)
 {
-	const char *name = strncmp(path, "/memfd:", 7) == 0 ? path + 7 : path;
-
-	if (strrchr(name, '/'))
-		name = strrchr(name, '/') + 1;
+	const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 	size_t len = strcspn(name, " \n");
 	for (int i = 0; i < n_files; i++)
 		if (strlen(files[i].name) == len && strncmp(files[i].name, name, len) == 0)
