@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+import budget as budgets
 import peers
 import places
 import plots
@@ -114,6 +115,26 @@ def join():
     keep('join, engines', both)
     compare('join, live, confined', series, 'nsinit exec', {'nsenter': 1.2})
     compare('join, live, confined', both, 'nsinit exec', {'crun exec': 0.75, 'runc exec': 0.25, 'podman exec': 0.05})
+
+
+def budget():
+    """Where the time goes."""
+    if not budgets.installed():
+        results['notes'].append('the budget is left out: perf is not installed')
+        return
+    spawned, joined = places.root_directory(f'{ROOTS}/spawn-budget'), places.root_directory(f'{ROOTS}/join-budget')
+    pid = places.live_exec(joined)
+    try:
+        found = budgets.measure({
+            'spawn': ['/usr/bin/nsinit', 'exec', '-C', spawned, '/bin/true'], 'floor': ['build/bench/floor', spawned, '/bin/true'],
+            'join': ['/usr/bin/nsinit', 'exec', '-C', joined, '/bin/true'],
+            'nsenter': [peers.path('nsenter'), '-t', str(pid), '-a', '/bin/true']}, rounds(300))
+    finally:
+        os.kill(pid, 9)
+    results['budget'] = budgets.table(found)
+    say('')
+    for line in results['budget']:
+        say('  {:62}{:>8}{:>8}{:>8}{:>8}'.format(*line))
 
 
 # ------------------------------------------------------------------ logins
@@ -267,7 +288,7 @@ def growth():
     row(f'first login of user {last} of one image', 'of the 1st', found[last]['first login'] / found[1]['first login'], 1.2)
 
 
-SECTIONS = {f.__name__: f for f in (spawn, join, login, cgroup, storm, relay, growth)}
+SECTIONS = {f.__name__: f for f in (spawn, join, budget, login, cgroup, storm, relay, growth)}
 
 
 def machine():
@@ -280,6 +301,7 @@ def machine():
     with open('/proc/cpuinfo') as f:
         virtual = ' hypervisor ' in f.read()
     return {'cpu': cpu, 'cpus': os.cpu_count(), 'memory GiB': round(memory / 2**20, 1), 'system': system,
+            'small programs': 'musl' if os.path.exists('build/small-by-musl-gcc') else 'the libc',
             'kernel': platform.release().split('-')[0], 'virtual machine': virtual,
             'libc': ' '.join(platform.libc_ver())}
 
@@ -304,13 +326,19 @@ def table():
         say(f'  {note}')
 
 
+def as_page(lines):
+    return ''.join('| ' + ' | '.join(line) + ' |\n' for line in [lines[0], ['---'] * len(lines[0]), *lines[1:]])
+
+
 def write_table(path):
     """The same as a page, with what it was measured on."""
-    m, lines = results['machine'], [HEAD, ['---'] * len(HEAD), *map(cells, rows)]
+    m = results['machine']
     text = '# The last run of `make bench`\n\n' + ', '.join(f'{k}: {v}' for k, v in m.items()) + '.\n\n'
     text += ', '.join(f'{k} {v}' for k, v in results['versions'].items()) + '.\n\n'
-    text += ''.join('| ' + ' | '.join(line) + ' |\n' for line in lines) + '\n'
+    text += as_page([HEAD, *map(cells, rows)]) + '\n'
     text += ''.join(f'- {note}\n' for note in results['notes'])
+    if 'budget' in results:
+        text += '\n## Where the time goes\n\n' + as_page(results['budget'])
     with open(path, 'w') as f:
         f.write(text)
 
