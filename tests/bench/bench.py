@@ -264,7 +264,7 @@ def relay():
     with open(f'{root}/big', 'wb') as f:
         f.write(text * (size // len(text)))
     broker = subprocess.Popen(['nsinitd'])
-    host.until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), "nsinitd's socket")
+    host.wait_nsinitd()
     as_alice = ['/usr/bin/setpriv', '--reuid=alice', '--regid=alice', '--init-groups']
     try:
         series = in_turns({

@@ -138,8 +138,11 @@ class Shell(Scenario):
     def command(self):
         enter = shlex.join(['setpriv', '--reuid', self.user, '--regid', self.user, '--init-groups', '--reset-env',
                             'nsinit-shell', '-c', LOOK])
-        return ['bash', '-c', 'rm -f /run/nsinit/doors/nsinitd; exec 3<>/run/wait; nsinitd 3>&- & broker=$!; until '
-                f'[ -e /run/nsinit/doors/nsinitd ] || ! kill -0 $broker 2>&-; do read -t 0.01 -u 3; done; ( {enter} ) 3>&-; status=$?; kill $broker; '
+        # Its socket is there a moment before it listens, which its flags tell. No process is started for the look: they are counted.
+        listens = ('listens() { while read -r line; do [[ $line == *" 00010000 "*/doors/nsinitd ]] && return; done </proc/net/unix; '
+                   'return 1; }; ')
+        return ['bash', '-c', listens + 'rm -f /run/nsinit/doors/nsinitd; exec 3<>/run/wait; nsinitd 3>&- & broker=$!; until '
+                f'listens || ! kill -0 $broker 2>&-; do read -t 0.01 -u 3; done; ( {enter} ) 3>&-; status=$?; kill $broker; '
                 'wait $broker; exit $status']
 
     def prepare(self):

@@ -215,12 +215,14 @@ class Sweep:
         left = self.until_as_before('mounts', 'interfaces')  # the rest of what was killed is swept later
         if left:
             wrong.append(f'left: {left}')
+        told = len(host.log_text())
         try:
             done = self.clean()
         except subprocess.TimeoutExpired:
             return wrong + ['the next login hangs']
         if plain(done.stdout) != self.expected or done.returncode != 0:
-            wrong.append(f'the next login: {done.returncode} {done.stderr} {difference(self.expected, plain(done.stdout))}')
+            wrong.append(f'the next login: {done.returncode} {done.stderr} {difference(self.expected, plain(done.stdout))} '
+                         f'log: {host.log_text()[told:]}')
         left = self.until_as_before()
         if left:
             wrong.append(f'traces: {left}')

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import time
 
+import host
 from cause import HOLD, MARK, PROBE, Cause, exec_, ssh, su
 from host import RUN_DIR, nsinit, run, until, wait_nothing_left, write
 
@@ -184,7 +185,7 @@ class Broker:
             os.unlink(f'{RUN_DIR}/doors/nsinitd')  # as its unit says, RemoveOnStop=
         self.process = subprocess.Popen(['nsinitd'])
         self.test.addCleanup(self.__exit__)
-        until(lambda: os.path.exists(f'{RUN_DIR}/doors/nsinitd'), "nsinitd's socket")
+        host.wait_nsinitd()
 
     def __exit__(self, *_):
         self.process.kill()

@@ -166,6 +166,14 @@ def policy(rules, unmapped='host', extra=''):
           + ',\n'.join(rules) + '\n);\n')
 
 
+def wait_nsinitd():
+    """Its socket is there a moment before it listens, which its flags tell."""
+    def listens():
+        with open('/proc/net/unix') as f:
+            return any(re.search(r' 00010000 .*/doors/nsinitd$', line) for line in f)
+    until(listens, "nsinitd's socket")
+
+
 def log_text():
     with open(LOG, errors='replace') as f:
         return f.read()

@@ -67,7 +67,7 @@ class Callers(unittest.TestCase):
         policy(['{ user = "root"; stay = "host"; }', f'{{ user = "alice"; rootfs = "{ROOTS}/%u"; }}'])
         run(['usermod', '-s', SHELL, 'alice'])
         cls.broker = subprocess.Popen(['nsinitd'])
-        until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), "nsinitd's socket")
+        host.wait_nsinitd()
 
     @classmethod
     def tearDownClass(cls):

@@ -9,7 +9,7 @@ import subprocess
 import unittest
 
 import host
-from host import ROOTS, SPEC, container, nsinit, policy, run, until, wait_nothing_left, wait_nspid, write
+from host import ROOTS, SPEC, container, nsinit, policy, run, wait_nothing_left, wait_nspid, write
 
 ROOT = f'{ROOTS}/alice'
 SAVED = '/tmp/doctor-saved'
@@ -316,7 +316,7 @@ class Sshd(Case):
         process = subprocess.Popen(['nsinitd'])
         self.addCleanup(process.wait)
         self.addCleanup(process.terminate)
-        until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), 'nsinitd')
+        host.wait_nsinitd()
         return process
 
     def test_a_sample_of_many(self):

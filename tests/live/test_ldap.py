@@ -181,7 +181,7 @@ class Services(Case):
         broker = subprocess.Popen(['nsinitd'])
         self.addCleanup(broker.wait)
         self.addCleanup(broker.terminate)
-        until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), "nsinitd's socket")
+        host.wait_nsinitd()
         ask = ['setpriv', '--reuid', '20007', '--regid', '20000', '--clear-groups', SHELL, '-c', f'hostname; id -un; touch {MARK}']
         done = run(ask, check=False, cwd='/')
         self.assertEqual((done.stdout, os.path.exists(MARK)), ('inside\nnora\n', False), done.stderr)

@@ -89,7 +89,7 @@ class Ways(Recorded):
         broker = subprocess.Popen(['nsinitd'])
         self.addCleanup(broker.wait)
         self.addCleanup(broker.terminate)
-        until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), 'nsinitd')
+        host.wait_nsinitd()
 
     def test_nsinit_shell(self):
         run(['usermod', '-s', '/usr/bin/nsinit-shell', 'alice'])

@@ -27,7 +27,7 @@ class Shell(unittest.TestCase):
             run(['usermod', '-s', SHELL, name])
         run(['add-shell', SHELL])
         cls.broker = subprocess.Popen(['nsinitd'])
-        until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), "nsinitd's socket")
+        host.wait_nsinitd()
         run('rm -f /root/dropbear_key; dropbearkey -t ed25519 -f /root/dropbear_key')
         cls.servers = [subprocess.Popen(
             ['dropbear', '-F', '-E', '-r', '/root/dropbear_key', '-p', f'127.0.0.1:{DROPBEAR}'],

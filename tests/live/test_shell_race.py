@@ -5,7 +5,7 @@ import subprocess
 import unittest
 
 import host
-from host import ROOTS, SPEC, container, policy, run, until, wait_nothing_left
+from host import ROOTS, SPEC, container, policy, run, wait_nothing_left
 
 ROOT = f'{ROOTS}/alice'
 MARK = '/opt/on-the-host'
@@ -18,7 +18,7 @@ class Race(unittest.TestCase):
         os.makedirs(MARK, exist_ok=True)
         run(['gcc', '-O2', '-static', '-o', '/usr/bin/racer', 'tests/live/racer.c'])
         cls.broker = subprocess.Popen(['nsinitd'])
-        until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), "nsinitd's socket")
+        host.wait_nsinitd()
 
     @classmethod
     def tearDownClass(cls):

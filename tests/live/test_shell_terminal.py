@@ -61,7 +61,7 @@ class OnTerminal(unittest.TestCase):
         run(['cp', f'{ROOT}/inject', '/tmp/inject'])
         policy([f'{{ user = "alice"; rootfs = "{ROOTS}/%u"; }}'])
         cls.broker = subprocess.Popen(['nsinitd'])
-        until(lambda: os.path.exists('/run/nsinit/doors/nsinitd'), "nsinitd's socket")
+        host.wait_nsinitd()
 
     @classmethod
     def tearDownClass(cls):

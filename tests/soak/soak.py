@@ -68,7 +68,7 @@ class Soak:
     def settle(self):
         """The processes whose memory is compared, after one login of each kind."""
         self.broker = subprocess.Popen(['nsinitd'])
-        until(lambda: os.path.exists(f'{RUN_DIR}/doors/nsinitd'), "nsinitd's socket")
+        host.wait_nsinitd()
         self.one_of_each()
         with open(f'{ROOTS}/dave/.nspid') as f:
             pid1 = int(f.read())
