@@ -5,9 +5,11 @@
 #include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 int nsi_bpf(int command, union bpf_attr *attr, size_t size)
@@ -88,6 +90,18 @@ int nsi_close_range(unsigned first, unsigned last, unsigned flags)
 int nsi_execveat(int fd, char *const argv[], char *const envp[])
 {
 	return (int)syscall(SYS_execveat, fd, "", argv, envp, AT_EMPTY_PATH);
+}
+
+int nsi_run_apart(int (*run)(void *data), void *data)
+{
+	_Alignas(16) char stack[16384];
+	pid_t pid = clone(run, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | CLONE_FILES | SIGCHLD, data);
+
+	if (pid < 0)
+		return -errno;
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	return 0;
 }
 
 int nsi_default_action(int sig)

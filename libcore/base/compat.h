@@ -64,6 +64,14 @@ pid_t nsi_clone3(uint64_t flags, int *ret_pidfd);
 pid_t nsi_clone3_into(uint64_t flags, int cgroup, int *ret_pidfd);
 
 /*
+ * Run `run` in a process that has this one's memory and descriptors, but what CLONE_FS is about for itself,
+ * clone(2): the root and current directories and the mount namespace. A copy of this process would cost ten
+ * times as much. Only for single-threaded callers, who stand still meanwhile. What it has to say it leaves in
+ * `data`. 0, or -errno where there could be no such process.
+ */
+int nsi_run_apart(int (*run)(void *data), void *data);
+
+/*
  * fork(2) in somebody else's process: no SIGCHLD tells it of the child, no wait but one with __WALL finds it,
  * and no handler of pthread_atfork(3) runs. The process may have threads: the child is held to what
  * signal-safety(7) allows, and to this function where it forks again. `cgroup` as above; where it

@@ -155,42 +155,33 @@ int nsi_start(int devpts, const struct nsi_exec *exec, struct nsi_process *ret, 
 	return 0;
 }
 
-_Noreturn static void borrow(int pidfd, int devpts, int sync)
-{
-	struct nsi_error err = {0};
-	int tree = -1;
+struct borrowing {
+	int pidfd, devpts;
+	int tree, r;
+	struct nsi_error *err;
+};
 
-	/* The mount namespace alone: this process stays out of the container's sight, and root of the host.
-	 */
-	int r = nsi_enter(pidfd, CLONE_NEWNS, &err);
-	if (r == 0)
-		r = nsi_mount_detached(devpts, &tree, &err);
-	if (r < 0)
-		nsi_child_fail(sync, &err);
-	nsi_sync_send(sync, NSI_SYNC_STARTED, &tree, 1);
-	_exit(0);
+/* The mount namespace alone: this process stays out of the container's sight, and root of the host. */
+static int borrow(void *data)
+{
+	struct borrowing *b = data;
+
+	b->r = nsi_enter(b->pidfd, CLONE_NEWNS, b->err);
+	if (b->r == 0)
+		b->r = nsi_mount_detached(b->devpts, &b->tree, b->err);
+	return 0;
 }
 
 int nsi_borrow_terminals(int pidfd, int devpts, int *ret_tree, struct nsi_error *err)
 {
-	int pair[2], tree = -1, r;
+	struct borrowing b = {.pidfd = pidfd, .devpts = devpts, .tree = -1, .r = -ECHILD, .err = err};
+	int r = nsi_run_apart(borrow, &b);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return nsi_fail(err, errno, "making", "a socket pair", NULL);
-	pid_t pid = nsi_clone3(0, NULL);
-	if (pid == 0)
-		borrow(pidfd, devpts, pair[1]);
-	close(pair[1]);
-	if (pid < 0) {
-		r = nsi_fail(err, errno, "forking", "a process to fetch the terminals with", NULL);
-	} else {
-		r = nsi_sync_expect(pair[0], NSI_SYNC_STARTED, &tree, 1, err);
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			continue;
-	}
-	close(pair[0]);
 	if (r < 0)
-		return r;
-	*ret_tree = tree;
-	return 0;
+		return nsi_fail(err, -r, "forking", "a process to fetch the terminals with", NULL);
+	if (b.r == -ECHILD) /* it was killed */
+		return nsi_fail(err, ECHILD, "waiting for", "the process that fetches the terminals", NULL);
+	if (b.r == 0)
+		*ret_tree = b.tree;
+	return b.r;
 }
