@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { RANGE_SIZE = 65536 };
 
@@ -373,16 +374,25 @@ static int make(const struct nsi_spec *spec, const struct nsi_login *login, cons
 	return r;
 }
 
+/* From the kernel: a supervisor keeps it, and most of its room, never written, takes no memory so. */
+static struct nsi_plan *new_plan(void)
+{
+	void *room = mmap(
+		NULL, sizeof(struct nsi_plan), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return room == MAP_FAILED ? NULL : room;
+}
+
 int nsi_plan_make(const struct nsi_spec *spec, const struct nsi_login *login, const struct nsi_image *image,
 	uint32_t range, struct nsi_plan **ret_plan, struct nsi_error *err)
 {
-	struct nsi_plan *plan = calloc(1, sizeof(*plan));
+	struct nsi_plan *plan = new_plan();
 	struct nsi_spec *allowed = malloc(sizeof(*allowed));
 	int r;
 
 	if (!plan || !allowed) {
 		free(allowed);
-		free(plan);
+		nsi_plan_free(plan);
 		return nsi_fail(err, ENOMEM, "planning", "container", NULL);
 	}
 	*allowed = *spec; /* its pointers stay the caller's */
@@ -408,5 +418,5 @@ void nsi_plan_free(struct nsi_plan *plan)
 	free(plan->mounts);
 	for (size_t i = 0; i < sizeof(plan->texts) / sizeof(plan->texts[0]); i++)
 		free(plan->texts[i]);
-	free(plan);
+	munmap(plan, sizeof(*plan));
 }

@@ -111,6 +111,13 @@ static void log_resources(const struct container *c)
 			nsi_resources_text(&c->plan->session_resources, each, sizeof(each)));
 }
 
+/* It is to live long, and small: what the start and the first login needed is of no more use. */
+static void give_memory_back(struct loop *loop, int fd, void *data)
+{
+	(void)loop, (void)fd, (void)data;
+	malloc_trim(0);
+}
+
 static int serve(struct container *c, const struct nsi_login *who)
 {
 	const struct nsi_decision *decision = &who->decision;
@@ -125,6 +132,8 @@ static int serve(struct container *c, const struct nsi_login *who)
 	}
 	server_adopt(server, CLIENT);
 	struct machine *machine = machine_tell(loop, c, who);
+	struct loop_timer settled = {0};
+	loop_timer_set(loop, &settled, 1000, give_memory_back, NULL);
 	loop_run(loop);
 	machine_free(machine);
 	groups_free(groups);
@@ -161,7 +170,6 @@ int cmd_supervise(int argc, char **argv)
 		order->who.user.name, order->who.decision.rootfs);
 	log_resources(&c);
 	raise_descriptors();
-	malloc_trim(0); /* it is to live long, and small: what the start needed is of no more use */
 	int status = serve(&c, &order->who);
 	container_free(&c);
 	return status;
