@@ -67,7 +67,7 @@ def probe(command, live_user, fresh_users):
 
 
 def run(numbers, say=print):
-    fresh = 9  # first logins measured at each number
+    fresh = 25  # first logins measured at each number
     users = places.shared_image(max(numbers) + fresh * len(numbers) + 1)
     places.pam()
     root = places.root_directory(f'{ROOTS}/live')
