@@ -4,6 +4,8 @@
 
 Each is a login container of another user, idle. At each number: the latency of joining one of them (nsinit exec
 into a container of its own, a login into a live one), of the first login of a user who had none, and the memory.
+
+    tests/bench/scale --break       more and more, until a login is refused: what breaks first
 """
 import json
 import os
@@ -100,7 +102,8 @@ def run(numbers, say=print):
 
 def end_all(front):
     """All at once; a thousand take a while."""
-    os.kill(front, 9)
+    if front:
+        os.kill(front, 9)
     for pid in host.supervisors():
         try:
             with open(f'/proc/{pid}/comm') as f:
@@ -111,10 +114,29 @@ def end_all(front):
     host.until(host.nothing_left, 'the end of every container', 300)
 
 
+def until_it_breaks(say):
+    """First logins of one user after the other, until one is refused: how many were let in, and why that one was not."""
+    users = places.shared_image(5000)
+    places.pam()
+    before = len(host.log_text())
+    last = 0
+    try:
+        for last in range(0, len(users), 100):
+            first_logins(users[last:last + 100])
+    except RuntimeError as e:
+        refused = re.findall(r'reason=.*', host.log_text()[before:])
+        say(f'refused: {e}; {refused[-1] if refused else "nothing in the log"}')
+    finally:
+        say(f'memory left: {meminfo()["MemAvailable"] >> 10} MiB')
+        end_all(None)
+
+
 def main():
-    numbers = [int(a) for a in sys.argv[1:]]
+    numbers = [int(a) for a in sys.argv[1:] if a.isdigit()]
     host.THE = host.Host()
     try:
+        if '--break' in sys.argv:
+            return until_it_breaks(lambda text: print(text, flush=True))
         found = run(numbers or [1, 10, 100, 1000], lambda text: print(text, flush=True))
     finally:
         host.THE.stop()
