@@ -157,15 +157,6 @@ def with_lifetime(lifetime, **more):
     places.policy([f'{{ user = "alice"; rootfs = "{ROOTS}/alice"; lifetime = {lifetime};{extra} }}'])
 
 
-def end_containers():
-    for pid in host.supervisors():
-        try:
-            os.kill(pid, 15)
-        except ProcessLookupError:
-            pass
-    host.wait_nothing_left()
-
-
 def login():
     places.root_directory(f'{ROOTS}/alice')
     with_lifetime('"linger"')
@@ -173,10 +164,10 @@ def login():
     with places.PlainSshd():
         shells = in_turns({'ssh host true, plain sshd': places.ssh_argv('bob', places.PLAIN_PORT, 'true'),
                            'ssh host true, into the container': places.ssh_argv('alice', host.PORT, 'true')}, rounds(60))
-    end_containers()
+    places.end_containers()
     with_lifetime(0)
     first = columns(places.login('alice', rounds(60), 80))
-    end_containers()
+    places.end_containers()
     keep('login, container live', live)
     keep('login, first', first)
     keep('ssh', shells)
@@ -222,7 +213,7 @@ def cgroup():
         places.root_directory(f'{ROOTS}/alice', **({'resources': resources} if resources else {}))
         with_lifetime('"linger"', **({'resources': '"best-effort"'} if resources else {}))
         found[name] = columns(places.login('alice', rounds(60), 30))['setcred']
-        end_containers()
+        places.end_containers()
     keep('cgroup attach', found)
     if not favored:
         results['notes'].append('cgroup attach: this kernel waits for a grace period with each; see docs/performance.md')
@@ -247,7 +238,7 @@ def storm():
         for _ in range(rounds(12) + 1):
             for name, (user, port) in names.items():
                 walls[name].append(all_at_once(places.ssh_argv(user, port, 'true')))
-    end_containers()
+    places.end_containers()
     series = {name: Series(times[1:]) for name, times in walls.items()}
     keep('50 logins at once', series)
     compare('50 concurrent logins', series, 'into the container', {'plain sshd': 1.1})
@@ -274,7 +265,7 @@ def relay():
         broker.terminate()
         broker.wait()
         os.unlink(f'{root}/big')
-        end_containers()
+        places.end_containers()
     keep(f'relay of {size >> 20} MiB', series)
     compare('relay through a pty', series, 'nsinit-shell', {'script': 0.9})
 

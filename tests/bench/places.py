@@ -26,6 +26,16 @@ def live_exec(path):
     return host.wait_nspid(path)
 
 
+def end_containers():
+    """All that have a supervisor."""
+    for pid in host.supervisors():
+        try:
+            os.kill(pid, 15)
+        except ProcessLookupError:
+            pass
+    host.wait_nothing_left()
+
+
 def pam():
     """A directory of PAM services with nothing but our module, for login.c."""
     os.makedirs(PAM, exist_ok=True)

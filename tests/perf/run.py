@@ -69,21 +69,12 @@ class Live:
         os.kill(self.pid, 9)
 
 
-def end_containers():
-    for pid in host.supervisors():
-        try:
-            os.kill(pid, 15)
-        except ProcessLookupError:
-            pass
-    host.wait_nothing_left()
-
-
 def first_login(count):
-    end_containers()
+    places.end_containers()
     try:
         return count(login())
     finally:
-        end_containers()
+        places.end_containers()
 
 
 def live_login(count):
@@ -154,7 +145,7 @@ def main():
     try:
         found, wrong = compare(baselines.get(here, {}))
     finally:
-        end_containers()
+        places.end_containers()
         host.THE.stop()
     baselines[here] = found
     os.makedirs(os.path.dirname(FRESH), exist_ok=True)
