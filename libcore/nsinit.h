@@ -72,10 +72,6 @@ struct nsi_user {
 /* Look `name` up by NSS. -ENOENT: no such user. Unprivileged; may load NSS modules into this process. */
 int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err);
 
-/* The same without the groups, where nobody will ask: nsi_policy_asks_for_groups(). A name service may take
- * long over them. */
-int nsi_user_lookup_alone(const char *name, struct nsi_user *ret_user, struct nsi_error *err);
-
 /* 1: the user is a member of the group, 0: not, or there is no such group. Fails without the user's groups.
  */
 int nsi_user_in_group(const struct nsi_user *user, const char *group, struct nsi_error *err);
@@ -86,8 +82,10 @@ struct nsi_policy;
 int nsi_policy_load(const char *path, struct nsi_policy **ret_policy, struct nsi_error *err);
 void nsi_policy_free(struct nsi_policy *policy);
 
-/* Whether any rule is for the members of a group. */
-bool nsi_policy_asks_for_groups(const struct nsi_policy *policy);
+/* Look `name` up as far as the policy needs it: without the groups where no rule is for one. A name service
+ * may take long over them. */
+int nsi_policy_user(
+	const struct nsi_policy *policy, const char *name, struct nsi_user *ret_user, struct nsi_error *err);
 
 enum nsi_verdict {
 	NSI_STAY,      /* a login on the host */

@@ -54,8 +54,7 @@ static int decide(const char *path, uid_t uid, struct nsi_login *who, struct nsi
 		r = nsi_error_reason(err, "user");
 	}
 	if (r == 0)
-		r = nsi_policy_asks_for_groups(policy) ? nsi_user_lookup(pw.pw_name, &who->user, err)
-						       : nsi_user_lookup_alone(pw.pw_name, &who->user, err);
+		r = nsi_policy_user(policy, pw.pw_name, &who->user, err);
 	if (r == 0)
 		r = nsi_policy_decide(policy, &who->user, &who->decision, err);
 	nsi_policy_free(policy);

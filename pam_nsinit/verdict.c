@@ -57,8 +57,7 @@ int verdict_decide(const char *path, const char *name, const char *service, stru
 
 	*ret_loaded = r == 0;
 	if (r == 0)
-		r = nsi_policy_asks_for_groups(policy) ? nsi_user_lookup(name, &v->user, err)
-						       : nsi_user_lookup_alone(name, &v->user, err);
+		r = nsi_policy_user(policy, name, &v->user, err);
 	if (r == 0)
 		r = nsi_policy_decide(policy, &v->user, &v->decision, err);
 	if (r == 0)

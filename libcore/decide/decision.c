@@ -186,12 +186,13 @@ static int confirm(const struct nsi_policy *policy, const struct nsi_user *user,
 	return nsi_error_reason(err, "group");
 }
 
-bool nsi_policy_asks_for_groups(const struct nsi_policy *policy)
+int nsi_policy_user(
+	const struct nsi_policy *policy, const char *name, struct nsi_user *ret_user, struct nsi_error *err)
 {
 	for (int i = 0; i < policy->n_rules; i++)
 		if (policy->rules[i].groups)
-			return true;
-	return false;
+			return nsi_user_lookup(name, ret_user, err);
+	return nsi_user_lookup_alone(name, ret_user, err);
 }
 
 int nsi_policy_decide(const struct nsi_policy *policy, const struct nsi_user *user,

@@ -81,7 +81,7 @@ int nsi_user_lookup_alone(const char *name, struct nsi_user *ret_user, struct ns
 
 int nsi_user_lookup(const char *name, struct nsi_user *ret_user, struct nsi_error *err)
 {
-	int r = look_up(name, ret_user, err);
+	int r = nsi_user_lookup_alone(name, ret_user, err);
 
 	if (r == 0)
 		r = look_up_groups(ret_user, err);

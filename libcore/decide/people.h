@@ -4,6 +4,9 @@
 
 #include "../nsinit.h"
 
+/* nsi_user_lookup() without the groups. */
+int nsi_user_lookup_alone(const char *name, struct nsi_user *ret_user, struct nsi_error *err);
+
 /*
  * The user once more, for an answer that must hold: with the descriptors and the memory at hand that name
  * services need, and with groups, in *ret_user and from now on in this process, that no nscd(8) answers for.

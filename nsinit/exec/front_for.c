@@ -14,7 +14,7 @@ static int decide(const char *name, struct nsi_login *who, struct nsi_error *err
 	int r = nsi_policy_load(NSINIT_POLICY, &policy, err);
 
 	if (r == 0)
-		r = nsi_user_lookup(name, &who->user, err);
+		r = nsi_policy_user(policy, name, &who->user, err);
 	if (r == 0)
 		r = nsi_policy_decide(policy, &who->user, &who->decision, err);
 	nsi_policy_free(policy);
